@@ -3,10 +3,12 @@
  * `getrusage`, and the worker asks for the time of the processor just before and just after what it measures: so there is
  * neither start nor warm-up in a count, and the rounds of one process show when V8 has compiled all that it will.
  */
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { inDirectory } from './temporary.ts'
+
+export const NO_VALGRIND = 'there is no valgrind on this machine: install it, as by apt-get install valgrind.'
 
 /** One thread, since V8's compiler would run beside for as long as it takes; and the same seeds each time. */
 const V8 = ['--predictable', '--hash-seed=1', '--random-seed=1', '--perf-basic-prof']
@@ -21,43 +23,60 @@ export interface Round {
 }
 
 /** Has the worker, a file, answer lines of input, and returns their rounds. */
-export async function countRounds(worker: string, lines: readonly string[]): Promise<Round[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'vgic-callgrind-'))
-  const counts = join(directory, 'counts')
-  const callgrind = [`--callgrind-out-file=${counts}`, '--dump-before=getrusage', '--dump-instr=yes']
-  const { pid, said } = await valgrind(
-    ['--tool=callgrind', ...callgrind, '--compress-strings=no', '--compress-pos=no'],
-    [process.execPath, ...V8, worker],
-    lines,
-  )
-  const dumps = readdirSync(directory).length - 1
-  if (dumps !== DUMPS_A_LINE * lines.length) throw new Error(`callgrind has counted nothing:\n${said}`)
-  // Valgrind runs node in its own process, so this is where V8 tells perf of its code.
-  const map = `/tmp/perf-${pid}.map`
-  const code = readCode(readFileSync(map, 'utf8'))
-  const rounds = lines.map((_, i) =>
-    readRound(readFileSync(`${counts}.${DUMPS_A_LINE * (i + 1)}`, 'utf8'), code),
-  )
-  rmSync(directory, { recursive: true })
-  rmSync(map)
-  return rounds
+export const countRounds = (worker: string, lines: readonly string[]): Promise<Round[]> =>
+  inDirectory('callgrind', async (directory) => {
+    const counts = join(directory, 'counts')
+    const callgrind = [`--callgrind-out-file=${counts}`, '--dump-before=getrusage', '--dump-instr=yes']
+    const { said, map } = await valgrind(
+      ['--tool=callgrind', ...callgrind, '--compress-strings=no', '--compress-pos=no'],
+      [process.execPath, ...V8, worker],
+      lines,
+    )
+    const dumps = readdirSync(directory).length - 1
+    if (dumps !== DUMPS_A_LINE * lines.length) throw new Error(`callgrind has counted nothing:\n${said}`)
+    const code = readCode(map)
+    return lines.map((_, i) => readRound(readFileSync(`${counts}.${DUMPS_A_LINE * (i + 1)}`, 'utf8'), code))
+  })
+
+/** What a run under valgrind leaves. */
+interface Run {
+  /** What valgrind said. */
+  readonly said: string
+  /** What V8 told perf of its code; empty if it was not asked to, or there is no V8. */
+  readonly map: string
 }
 
-/** Runs a command under valgrind, with lines of input; returns its process, and what valgrind said. */
+/** Runs a command under valgrind, with lines of input. */
 export async function valgrind(
   tool: readonly string[],
   command: readonly string[],
   lines: readonly string[],
-): Promise<{ readonly pid: number | undefined; readonly said: string }> {
+): Promise<Run> {
   const child = spawn('valgrind', [...tool, ...command], { stdio: ['pipe', 'ignore', 'pipe'] })
+  // Valgrind runs node in its own process, so this is where V8 tells perf of its code.
+  const mapFile = `/tmp/perf-${child.pid}.map`
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
+  // A command that does not read its lines says why by its exit code.
+  child.stdin.on('error', () => {})
   child.stdin.end(lines.map((line) => `${line}\n`).join(''))
-  await new Promise((resolve) => child.on('close', resolve))
-  return { pid: child.pid, said }
+  try {
+    const [code, signal] = await ended(child)
+    if (code !== 0) throw new Error(`valgrind has ended with ${signal ?? code}:\n${said}`)
+    return { said, map: existsSync(mapFile) ? readFileSync(mapFile, 'utf8') : '' }
+  } finally {
+    rmSync(mapFile, { force: true })
+  }
 }
+
+/** The exit code of valgrind, or the signal that has ended it. */
+const ended = (child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> =>
+  new Promise((resolve, reject) => {
+    child.on('error', (cause) => reject(new Error(NO_VALGRIND, { cause })))
+    child.on('close', (code, signal) => resolve([code, signal]))
+  })
 
 /** A function that V8 has compiled. */
 interface Code {

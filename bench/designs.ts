@@ -114,13 +114,16 @@ async function measuredAlone(): Promise<Medians> {
   const workers = measuredDesigns.map(() => worker())
   const byCase: number[][] = []
   const progress = new Progress(cases.length)
-  for (const { name, number, iterations } of cases) {
-    progress.next(name)
-    const line = `${number} ${alone.times * iterations} 1`
-    byCase.push(await inTurns(alone, async (i) => (await workers[i].ask(`${line} ${i}`)).cpuNs))
+  try {
+    for (const { name, number, iterations } of cases) {
+      progress.next(name)
+      const line = `${number} ${alone.times * iterations} 1`
+      byCase.push(await inTurns(alone, async (i) => (await workers[i].ask(`${line} ${i}`)).cpuNs))
+    }
+  } finally {
+    progress.clear()
+    for (const each of workers) each.end()
   }
-  progress.clear()
-  for (const each of workers) each.end()
   return byCase
 }
 

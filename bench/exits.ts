@@ -1,25 +1,18 @@
 /**
- * The benchmark of exits: rounds of every scenario, in turn with those of the yardstick, or of the internal case that does the
+ * The benchmark of exits: rounds of every case, in turn with those of the yardstick, or of the internal case that does the
  * same; medians of the ratios.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { header, Progress } from '../test/command-line.ts'
-import { asleep, type Scenario, throughPe, withoutTwin, withTwin } from './cases.ts'
-import { publicScenarios } from './public.ts'
-import { ANY_PROCESSOR, type Answer, processors, Responder, type Times, worker } from './responder.ts'
+import { asleep, type BenchCase, throughPe, withoutTwin, withTwin } from './cases.ts'
+import { ANY_PROCESSOR, processors } from './processors.ts'
+import { publicCases } from './public.ts'
+import { type Answer, Responder, type Times, worker } from './responder.ts'
 import { geomean, median, quantile } from './statistics.ts'
+import { besideTwin } from './temporary.ts'
 
-export const allScenarios: readonly Scenario[] = [
-  ...withTwin,
-  ...withoutTwin,
-  ...throughPe,
-  ...publicScenarios,
-]
+export const allCases: readonly BenchCase[] = [...withTwin, ...withoutTwin, ...throughPe, ...publicCases]
 /** The names of all cases, as `--only` takes them. */
-export const caseNames = allScenarios.map(({ name }) => name)
+export const caseNames = allCases.map(({ name }) => name)
 /**
  * Processes, one after another, on each processor in turn; each has its own luck with code placement. Cases that the yardstick
  * does not have, and those with several machines, have fewer.
@@ -55,8 +48,8 @@ interface Other {
 /** A quartile, the median, and the other one. */
 type Quartiles = readonly [number, number, number]
 
-/** One scenario with one number of live machines. */
-interface Case {
+/** What was measured of one case with one number of live machines. */
+interface CaseResult {
   readonly name: string
   readonly ns: Quartiles
   readonly cpuNs: Quartiles
@@ -69,27 +62,21 @@ interface Case {
   readonly rounds: readonly { readonly ours: Times; readonly other?: Times }[]
 }
 
-export function compileTwin(source: string): string {
-  const binary = join(mkdtempSync(join(tmpdir(), 'vgic-twin-')), 'native-twin')
-  execFileSync('cc', ['-O2', '-o', binary, source])
-  return binary
-}
-
 /** What a case is compared with, if there is something: the yardstick, by its binary, or the internal case. */
-function otherOf(scenario: Scenario, twin: string | undefined): Other | undefined {
-  const internal = allScenarios.find(({ name }) => name === scenario.internal)
+function otherOf(benchCase: BenchCase, twin: string | undefined): Other | undefined {
+  const internal = allCases.find(({ name }) => name === benchCase.internal)
   if (internal) {
     const { name, number, iterations } = internal
     return { name, start: worker, line: `${number} ${iterations} 1`, hasChecksum: false }
   }
-  if (twin === undefined || !withTwin.includes(scenario)) return undefined
-  const line = `${scenario.number} ${scenario.iterations} 4`
+  if (twin === undefined || !withTwin.includes(benchCase)) return undefined
+  const line = `${benchCase.number} ${benchCase.iterations} 4`
   return { name: 'C', start: (processor) => new Responder(processor, twin), line, hasChecksum: true }
 }
 
-/** Measures one scenario in a new process, round by round in turn with what it is compared with. */
+/** Measures one case in a new process, round by round in turn with what it is compared with. */
 async function measure(
-  { number, name, iterations }: Scenario,
+  { number, name, iterations }: BenchCase,
   machines: number,
   rounds: number,
   processor: number,
@@ -98,41 +85,44 @@ async function measure(
   const own = worker(processor)
   const theirs = other?.start(processor)
   const answers: Round[] = []
-  for (let round = 0; round <= rounds; round++) {
-    const ours = await own.ask(`${number} ${iterations} ${machines}`)
-    const answer = other && (await theirs?.ask(other.line))
-    if (answer && other.hasChecksum && answer.checksum !== ours.checksum) {
-      throw new Error(
-        `${name}: checksum ${ours.checksum}, that of ${other.name} is ${answer.checksum}: not the same work`,
-      )
+  try {
+    for (let round = 0; round <= rounds; round++) {
+      const ours = await own.ask(`${number} ${iterations} ${machines}`)
+      const answer = other && (await theirs?.ask(other.line))
+      if (answer && other.hasChecksum && answer.checksum !== ours.checksum) {
+        throw new Error(
+          `${name}: checksum ${ours.checksum}, that of ${other.name} is ${answer.checksum}: not the same work`,
+        )
+      }
+      // The first round warms both up.
+      if (round > 0) answers.push(answer ? { ours, other: answer } : { ours })
     }
-    // The first round warms both up.
-    if (round > 0) answers.push(answer ? { ours, other: answer } : { ours })
+  } finally {
+    own.end()
+    theirs?.end()
   }
-  own.end()
-  theirs?.end()
   return answers
 }
 
 async function measureCase(
-  scenario: Scenario,
+  benchCase: BenchCase,
   machines: number,
   rounds: number,
   twin: string | undefined,
-): Promise<Case> {
+): Promise<CaseResult> {
   const all: Round[] = []
-  const other = otherOf(scenario, twin)
-  const processes = withTwin.includes(scenario) && machines === 1 ? PROCESSES : FEW_PROCESSES
-  const kept = scenario.makesObjects ? [ANY_PROCESSOR] : processors
+  const other = otherOf(benchCase, twin)
+  const processes = withTwin.includes(benchCase) && machines === 1 ? PROCESSES : FEW_PROCESSES
+  const kept = benchCase.makesObjects ? [ANY_PROCESSOR] : processors()
   for (let process = 0; process < processes; process++)
-    all.push(...(await measure(scenario, machines, rounds, kept[process % kept.length], other)))
+    all.push(...(await measure(benchCase, machines, rounds, kept[process % kept.length], other)))
   const ratios = (time: (times: Times) => number): Quartiles =>
     quartiles(all.flatMap((round) => (round.other ? time(round.ours) / time(round.other) : [])))
   return {
-    name: caseName(scenario, machines),
+    name: caseName(benchCase, machines),
     ns: quartiles(all.map(({ ours }) => ours.ns)),
     cpuNs: quartiles(all.map(({ ours }) => ours.cpuNs)),
-    bytesPerIteration: Math.max(0, median(all.map(({ ours }) => ours.bytes))),
+    bytesPerIteration: bytesOf(all.map(({ ours }) => ours)),
     scavenges: median(all.map(({ ours }) => ours.scavenges)),
     ...(other && { of: other.name, ratio: ratios(({ ns }) => ns), cpuRatio: ratios(({ cpuNs }) => cpuNs) }),
     rounds: all.map((round) => ({
@@ -142,6 +132,12 @@ async function measureCase(
   }
 }
 
+/** The bytes of an iteration. A scavenge takes some away: rounds without one say it, if there are any. */
+function bytesOf(answers: readonly Answer[]): number {
+  const whole = answers.filter(({ scavenges }) => scavenges === 0)
+  return Math.max(0, median((whole.length > 0 ? whole : answers).map(({ bytes }) => bytes)))
+}
+
 const quartiles = (values: readonly number[]): Quartiles => [
   quantile(values, 0.25),
   median(values),
@@ -149,32 +145,36 @@ const quartiles = (values: readonly number[]): Quartiles => [
 ]
 
 /** Whether it is measured beside machines of other designs, too. */
-const hasOthers = (scenario: Scenario): boolean => withTwin.includes(scenario) || scenario === asleep
+const hasOthers = (benchCase: BenchCase): boolean => withTwin.includes(benchCase) || benchCase === asleep
 
-const caseName = ({ name }: Scenario, machines: number): string =>
+const caseName = ({ name }: BenchCase, machines: number): string =>
   machines > 1 ? `${name} (${machines} machines)` : name
 
 const WHAT = 'bench: what an exit of a vCPU costs, with what the guest did before and the entry after it'
 
 /** What the columns of a row are. */
-function legend(rounds: number): string {
-  const times = `medians (quartiles) of ${PROCESSES} x ${rounds} rounds, ${FEW_PROCESSES} x ${rounds} of cases that the yardstick does not have or with several machines: nanoseconds by the clock, and of the processor`
-  return `${times}; how many times the same work in C, or the internal case, by each; bytes of heap, collections a round`
+function legend(rounds: number, twin: string | undefined): string {
+  const others = twin === undefined ? 'the internal case' : 'the same work in C, or the internal case'
+  return `medians (quartiles) of ${PROCESSES} x ${rounds} rounds, ${FEW_PROCESSES} x ${rounds} of cases that are not in C or have several machines:
+nanoseconds by the clock, and of the processor; how many times ${others}, by each;
+bytes of heap an iteration; scavenges a round`
 }
 
 /** Runs the benchmark and prints it. */
-export async function benchHotPath({ twin: source, json, rounds, only }: Options): Promise<void> {
-  const twin = source === undefined ? undefined : compileTwin(source)
-  const cases: Case[] = []
-  const chosen = allScenarios.filter(({ name }) => only === undefined || name === only)
+export const benchHotPath = (options: Options): Promise<void> =>
+  besideTwin(options.twin, (twin) => benchBeside(twin, options))
+
+async function benchBeside(twin: string | undefined, { json, rounds, only }: Options): Promise<void> {
+  const cases: CaseResult[] = []
+  const chosen = allCases.filter(({ name }) => only === undefined || name === only)
   const both = [1, 3].flatMap((machines) =>
     chosen.filter((each) => machines === 1 || hasOthers(each)).map((each) => [each, machines] as const),
   )
   const progress = new Progress(both.length)
-  if (!json) console.log(header(WHAT, legend(rounds)))
-  for (const [scenario, machines] of both) {
-    progress.next(caseName(scenario, machines))
-    const measured = await measureCase(scenario, machines, rounds, twin)
+  if (!json) console.log(header(WHAT, legend(rounds, twin)))
+  for (const [benchCase, machines] of both) {
+    progress.next(caseName(benchCase, machines))
+    const measured = await measureCase(benchCase, machines, rounds, twin)
     cases.push(measured)
     progress.clear()
     if (!json) console.log(row(measured))
@@ -192,7 +192,7 @@ export async function benchHotPath({ twin: source, json, rounds, only }: Options
 }
 
 /** Means over all cases that the yardstick has; undefined without it. */
-function geomeans(cases: readonly Case[]) {
+function geomeans(cases: readonly CaseResult[]) {
   const medians = cases.flatMap(({ of, ratio, cpuRatio }) =>
     of === 'C' && ratio && cpuRatio ? [[ratio[1], cpuRatio[1]]] : [],
   )
@@ -205,7 +205,7 @@ function geomeans(cases: readonly Case[]) {
   }
 }
 
-function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio, of }: Case): string {
+function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio, of }: CaseResult): string {
   const times = `${shown(ns, 1).padStart(24)} ns  ${shown(cpuNs, 1).padStart(24)} ns`
   const ratios = ratio && cpuRatio ? `  ${shown(ratio, 2)}x  ${shown(cpuRatio, 2)}x of ${of}` : ''
   return `${name.padEnd(28)}${times}${ratios}  ${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`

@@ -6,12 +6,13 @@
  */
 import { execFileSync } from 'node:child_process'
 import { header, Progress, refuse } from '../test/command-line.ts'
-import { countRounds, type Round, valgrind } from './callgrind.ts'
-import { type Scenario, withTwin } from './cases.ts'
+import { countRounds, NO_VALGRIND, type Round, valgrind } from './callgrind.ts'
+import { type BenchCase, withTwin } from './cases.ts'
 import { measuredDesigns } from './designs.ts'
-import { allScenarios, compileTwin } from './exits.ts'
+import { allCases } from './exits.ts'
 import { workerFile } from './responder.ts'
-import { geomean, median } from './statistics.ts'
+import { geomean } from './statistics.ts'
+import { besideTwin } from './temporary.ts'
 
 interface Options {
   /** The yardstick's source. */
@@ -26,7 +27,7 @@ interface Options {
 }
 
 /** Instructions an iteration. */
-interface Case {
+interface CaseResult {
   readonly name: string
   readonly ours: number
   readonly twin?: number
@@ -36,7 +37,7 @@ interface Case {
   readonly functions?: Readonly<Record<string, number>>
 }
 
-/** Iterations of a round of ours, and rounds of each length; iterations of the yardstick. */
+/** Iterations of a round of ours, and rounds of each length, an odd number; iterations of the yardstick. */
 const ITERATIONS = 10_000
 const ROUNDS = 7
 const TWIN_ITERATIONS = 20_000
@@ -44,9 +45,9 @@ const CACHEGRIND = ['--tool=cachegrind', '--cache-sim=no', '--cachegrind-out-fil
 
 /** Ours: the instructions of an iteration, and where they are. */
 async function perIteration(
-  { number }: Scenario,
+  { number }: BenchCase,
   { functions: withFunctions, design }: Options,
-): Promise<Omit<Case, 'name'>> {
+): Promise<Omit<CaseResult, 'name'>> {
   const position = measuredDesigns.findIndex(({ name }) => name === design)
   const lengths = Array.from({ length: 2 * ROUNDS }, (_, i) => ITERATIONS * (1 + (i % 2)))
   const lines = lengths.map((iterations) => `${number} ${iterations} 1${position < 0 ? '' : ` ${position}`}`)
@@ -57,12 +58,8 @@ async function perIteration(
 }
 
 /** The round with the median of the instructions. */
-function medianRound(rounds: readonly Round[]): Round {
-  const middle = median(rounds.map(({ instructions }) => instructions))
-  const found = rounds.find(({ instructions }) => instructions === middle)
-  if (!found) throw new Error('No round has the median.')
-  return found
-}
+const medianRound = (rounds: readonly Round[]): Round =>
+  [...rounds].sort((a, b) => a.instructions - b.instructions)[Math.floor(rounds.length / 2)]
 
 /** The instructions of each function that has any in an iteration, most first. */
 function functionsOf(once: Round, twice: Round): Record<string, number> {
@@ -72,7 +69,7 @@ function functionsOf(once: Round, twice: Round): Record<string, number> {
   return Object.fromEntries(each.filter(([, count]) => count >= 0.5).sort(([, a], [, b]) => b - a))
 }
 
-async function twinPerIteration(twin: string, { number }: Scenario): Promise<number> {
+async function twinPerIteration(twin: string, { number }: BenchCase): Promise<number> {
   const [once, twice] = [await countTwin(twin, number, 1), await countTwin(twin, number, 2)]
   return (twice - once) / TWIN_ITERATIONS
 }
@@ -87,36 +84,39 @@ async function countTwin(twin: string, number: number, times: number): Promise<n
 
 /** Runs the benchmark and prints it. */
 export async function benchInstructions(options: Options): Promise<void> {
-  const { twin: source, json, only } = options
   try {
     execFileSync('valgrind', ['--version'], { stdio: 'ignore' })
   } catch {
-    refuse('bench: there is no valgrind on this machine: install it, as by apt-get install valgrind.')
+    refuse(`bench: ${NO_VALGRIND}`)
     return
   }
-  const twin = source === undefined ? undefined : compileTwin(source)
-  const chosen = allScenarios.filter(({ name }) => only === undefined || name === only)
+  await besideTwin(options.twin, (twin) => benchBeside(twin, options))
+}
+
+async function benchBeside(twin: string | undefined, options: Options): Promise<void> {
+  const { json, only } = options
+  const chosen = allCases.filter(({ name }) => only === undefined || name === only)
   const progress = new Progress(chosen.length)
   if (!json) {
     console.log(
       header('bench: what an exit of a vCPU costs, in instructions', 'ours; in C; how many times as many'),
     )
   }
-  const cases: Case[] = []
-  for (const scenario of chosen) {
-    progress.next(scenario.name)
-    const measured = await perIteration(scenario, options)
-    const hasTwin = twin !== undefined && withTwin.includes(scenario)
-    const internal = cases.find(({ name }) => name === scenario.internal)
-    const one: Case = {
-      name: scenario.name,
+  const cases: CaseResult[] = []
+  for (const benchCase of chosen) {
+    progress.next(benchCase.name)
+    const measured = await perIteration(benchCase, options)
+    const hasTwin = twin !== undefined && withTwin.includes(benchCase)
+    const internal = cases.find(({ name }) => name === benchCase.internal)
+    const one: CaseResult = {
+      name: benchCase.name,
       ...measured,
       ...(internal ? { timesInternal: measured.ours / internal.ours } : {}),
-      ...(hasTwin ? { twin: await twinPerIteration(twin, scenario) } : {}),
+      ...(hasTwin ? { twin: await twinPerIteration(twin, benchCase) } : {}),
     }
     cases.push(one)
     progress.clear()
-    if (!json) console.log(row(one, scenario))
+    if (!json) console.log(row(one, benchCase))
     if (!json) for (const line of functionRows(one)) console.log(line)
   }
   const ratios = cases.flatMap(({ ours, twin }) => (twin === undefined ? [] : [ours / twin]))
@@ -125,11 +125,11 @@ export async function benchInstructions(options: Options): Promise<void> {
   else if (mean !== undefined) console.log(`geometric mean of the ratios: ${mean.toFixed(2)}`)
 }
 
-function row({ name, ours, twin, timesInternal }: Case, { internal }: Scenario): string {
+function row({ name, ours, twin, timesInternal }: CaseResult, { internal }: BenchCase): string {
   const theirs = twin === undefined ? '' : `${twin.toFixed(1).padStart(10)}  ${(ours / twin).toFixed(2)}x`
   const times = timesInternal === undefined ? '' : `, ${timesInternal.toFixed(2)}x of ${internal}`
   return `${name.padEnd(26)}${ours.toFixed(1).padStart(10)}${theirs}${times}`
 }
 
-const functionRows = ({ functions = {} }: Case): string[] =>
+const functionRows = ({ functions = {} }: CaseResult): string[] =>
   Object.entries(functions).map(([name, count]) => `${count.toFixed(1).padStart(36)}  ${name}`)

@@ -1,38 +1,49 @@
 /**
  * `npm run bench`: what an exit costs in nanoseconds, through the real loop and seam with the counters on, in processes
- * of their own, alternating with the native yardstick if there is one. `npm run bench -- explore`: transitions a second.
- * `npm run bench -- device`: nanoseconds of the GIC as a device, with few and with many interrupts.
+ * of their own, in turn with the same work in C if that is given; and the other benchmarks, a subcommand each.
  */
 import { existsSync } from 'node:fs'
-import { commandLine, refuse, type Values } from '../test/command-line.ts'
+import { commandLine, type Program, refuse, type Values } from '../test/command-line.ts'
 import { benchDesigns, measuredDesigns } from './designs.ts'
 import { benchDevice } from './device.ts'
 import { benchHotPath, caseNames } from './exits.ts'
 import { benchExplorer } from './explore.ts'
+import { caseList, REMARKS } from './help.ts'
 import { benchInstructions } from './instructions.ts'
 import { benchScale } from './scale.ts'
 
 const help = `
 npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
-                                                         what an exit of a vCPU costs: nanoseconds, bytes; vm/, run/ and
-                                                         events/ are by the public API: VirtualMachine, runs, their events
+                 what an exit of a vCPU costs: nanoseconds, bytes; vm/, run/ and events/ are by the public
+                 API: VirtualMachine, runs, their events
 npm run bench -- instructions [--twin FILE.c] [--only CASE] [--design NAME] [--functions] [--json]
-                                                         the same in instructions, counted by valgrind (a minute a case)
-npm run bench -- designs [--together] [--json]           an exit in every design of the library, and an own step
-npm run bench -- scale [--json]                          what grows with vCPUs, SPIs, LPIs, PEs and pending interrupts
-npm run bench -- explore [--spin FILE.pml] [--json]      the explorer: transitions a second of CPU time
-npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
+                 the same in instructions, counted by valgrind (a minute a case)
+npm run bench -- designs [--together] [--json]
+                 an exit in every design of the library, and an own step
+npm run bench -- scale [--json]
+                 what grows with vCPUs, SPIs, LPIs, PEs and pending interrupts
+npm run bench -- explore [--spin FILE.pml] [--json]
+                 the explorer: transitions a second of CPU time
+npm run bench -- device [--json]
+                 the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
 
-  --twin FILE.c  the same work in C, bench/native-twin.c, compiled with cc -O2 and measured in turn: the ratio of the two
-  --spin FILE.pml  the protocol in Promela, bench/wfi-protocol.pml, searched by Spin beside the explorer; with it the
-                 museum's 04 and 12, if doorbell-protocol.pml and yield-protocol.pml are in the same directory
-  --only CASE    one case: ${caseNames.join(', ')}
-  --design NAME  a design as bench -- designs names it; cases with an ITS, with GICv4 or by the public API have their own
+  --twin FILE.c  the same work in C, bench/native-twin.c, compiled with cc -O2 and measured in turn: the ratio
+                 of the two
+  --spin FILE.pml  the protocol in Promela, bench/wfi-protocol.pml, searched by Spin beside the explorer; with
+                 it the museum's 04 and 12, if doorbell-protocol.pml and yield-protocol.pml are beside it
+  --only CASE    one case:
+${caseList(17)}
+  --design NAME  a design as bench -- designs names it; cases with an ITS, with GICv4 or by the public API
+                 have their own
   --together     all designs in one process, whose code V8 compiles for all of them at once
-  --functions    where the instructions are: functions as V8 has compiled them, with what was inlined into each
-  --rounds N     rounds in each of 3 processes, 5 without this
+  --functions    where the instructions are: functions as V8 has compiled them, with what was inlined into
+                 each
+  --rounds N     rounds in each process, 5 without this: 3 processes for the cases that the C twin has, 2 for
+                 others
   --json         results for programs
   --help         this
+
+${REMARKS}
 
 Progress goes to stderr. Nothing else should run on the machine.
 `
@@ -40,28 +51,34 @@ Progress goes to stderr. Nothing else should run on the machine.
 const flag = { type: 'boolean' } as const
 const string = { type: 'string' } as const
 
-const [first = '', ...rest] = process.argv.slice(2)
-if (first === 'designs') {
-  const values = commandLine({ name: 'bench', help, options: { together: flag, json: flag } }, rest)
-  if (values) await benchDesigns({ inOneProcess: values['together'] === true, json: values['json'] === true })
-} else if (first === 'scale') {
-  const values = commandLine({ name: 'bench', help, options: { json: flag } }, rest)
-  if (values) benchScale(values['json'] === true)
-} else if (first === 'explore') {
-  const values = commandLine({ name: 'bench', help, options: { spin: string, json: flag } }, rest)
-  if (values) benchExplorer(values['json'] === true, values['spin'] as string | undefined)
-} else if (first === 'device') {
-  const values = commandLine({ name: 'bench', help, options: { json: flag } }, rest)
-  if (values) benchDevice(values['json'] === true)
-} else if (first === 'instructions') {
-  const options = { twin: string, only: string, design: string, functions: flag, json: flag }
-  const values = commandLine({ name: 'bench', help, options }, rest)
-  if (values) await instructions(values)
-} else {
-  const program = { name: 'bench', help, options: { twin: string, only: string, rounds: string, json: flag } }
-  const values = commandLine(program, process.argv.slice(2))
-  if (values) await exits(values)
+interface Subcommand {
+  readonly options: Program['options']
+  run(values: Values): void | Promise<void>
 }
+
+const subcommands: Readonly<Record<string, Subcommand>> = {
+  exits: { options: { twin: string, only: string, rounds: string, json: flag }, run: exits },
+  instructions: {
+    options: { twin: string, only: string, design: string, functions: flag, json: flag },
+    run: instructions,
+  },
+  designs: {
+    options: { together: flag, json: flag },
+    run: ({ together, json }) => benchDesigns({ inOneProcess: together === true, json: json === true }),
+  },
+  scale: { options: { json: flag }, run: ({ json }) => benchScale(json === true) },
+  explore: {
+    options: { spin: string, json: flag },
+    run: ({ spin, json }) => benchExplorer(json === true, spin as string | undefined),
+  },
+  device: { options: { json: flag }, run: ({ json }) => benchDevice(json === true) },
+}
+
+const [first = '', ...rest] = process.argv.slice(2)
+const [name, args] = Object.hasOwn(subcommands, first) ? [first, rest] : ['exits', process.argv.slice(2)]
+const { options, run } = subcommands[name]
+const values = commandLine({ name: 'bench', help, options }, args)
+if (values) await run(values)
 
 async function exits({ twin, only, rounds = '5', json }: Values): Promise<void> {
   const count = Number(rounds)
@@ -93,10 +110,10 @@ async function instructions({ twin, only, design, functions, json }: Values): Pr
   })
 }
 
-/** Whether the yardstick's file and the case exist, where they are given; says so if not. */
+/** Whether the file in C and the case exist, where they are given; says so if not. */
 function areThere(twin: Values[string], only: Values[string]): boolean {
   if (typeof twin === 'string' && !existsSync(twin)) {
-    refuse(`bench: there is no file ${twin}: give --twin the path of the yardstick's source.`)
+    refuse(`bench: there is no file ${twin}: give --twin the path of the work in C.`)
     return false
   }
   if (typeof only === 'string' && !caseNames.includes(only)) {

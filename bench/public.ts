@@ -5,8 +5,8 @@
  * of it.
  */
 import { type BenchRun, exitCases } from 'vgic/bench'
-import { designs, type GuestBuilder, type Scenario as Recipe, type Run, scenario } from 'vgic/scenario'
-import type { Scenario } from './cases.ts'
+import { designs, type GuestBuilder, type Run, type Scenario, scenario } from 'vgic/scenario'
+import type { BenchCase } from './cases.ts'
 
 const GICD_ISENABLER1 = 0x0800_0104
 /** The most steps of a run. */
@@ -16,7 +16,7 @@ const MOST = 0x7fff_ffff
 export interface Measurable {
   /** It makes machines, and events; after a collection that is asked for, V8 would have little room for new objects. */
   readonly makesObjects?: true
-  run(scenario: number, iterations: number, timed: (iterate: () => number) => number): number
+  run(number: number, iterations: number, timed: (iterate: () => number) => number): number
 }
 
 const kinds = ['hypercall', 'spi', 'ipi', 'wfi', 'mmio_read_vgic'] as const
@@ -57,7 +57,7 @@ const guests = {
 type RunKind = keyof typeof guests
 const runKinds = Object.keys(guests) as RunKind[]
 
-function recipeOf(kind: RunKind, rounds: number): Recipe {
+function recipeOf(kind: RunKind, rounds: number): Scenario {
   return scenario(kind)
     .gic({ listRegisters: 4 })
     .vm({ vcpus: 1, spis: 32, timers: kind === 'wfi' })
@@ -84,7 +84,7 @@ const events = (kind: RunKind): Measurable => ({
     timed(() => (steps === 0 ? 0 : recipeOf(kind, steps).run({ steps }).events.length)),
 })
 
-interface PublicCase extends Omit<Scenario, 'number'> {
+interface PublicCase extends Omit<BenchCase, 'number'> {
   make(): Measurable
 }
 
@@ -151,7 +151,7 @@ const all: readonly PublicCase[] = [
 /** Numbers from here on are public cases. */
 const FIRST = 100
 
-export const publicScenarios: readonly Scenario[] = all.map((each, i) => ({ ...each, number: FIRST + i }))
+export const publicCases: readonly BenchCase[] = all.map((each, i) => ({ ...each, number: FIRST + i }))
 
 /** The machine of a public case; undefined for the number of an internal one. */
-export const publicPath = (scenario: number): Measurable | undefined => all[scenario - FIRST]?.make()
+export const publicPath = (number: number): Measurable | undefined => all[number - FIRST]?.make()

@@ -1,8 +1,9 @@
 /** A process that measures: it answers a line with a line, as worker.ts says. */
-import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { keptOn, processors } from './processors.ts'
 
 /** What one side measured in a round: nanoseconds an iteration by the clock, and of the processor. */
 export interface Times {
@@ -16,62 +17,62 @@ export interface Answer extends Times {
   readonly scavenges: number
 }
 
-export const ANY_PROCESSOR = -1
-/**
- * The processors that processes can be kept on, by Linux's taskset; {@link ANY_PROCESSOR} where there is none. What is compared is kept on
- * one processor: of those of a shared machine one may be slower than another for minutes.
- */
-export const processors: readonly number[] = (() => {
-  if (process.platform !== 'linux' || spawnSync('taskset', ['--version']).status !== 0) return [ANY_PROCESSOR]
-  const [, list = ''] = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
-  return list.split(',').flatMap((range) => {
-    const [first, last = first] = range.split('-').map(Number)
-    return Array.from({ length: last - first + 1 }, (_, i) => first + i)
-  })
-})()
+/** Who waits for a line. */
+interface Waiter {
+  answered(line: string): void
+  failed(why: Error): void
+}
 
 /** A child process that answers a line with a line. It stays on a processor, one of {@link processors}. */
 export class Responder {
   private readonly child: ChildProcessByStdio<Writable, Readable, null>
-  private buffer = ''
-  private waiting: ((line: string) => void) | undefined
+  /** In the order of the lines that they have sent. */
+  private readonly waiters: Waiter[] = []
+  /** Why there is no answer any more. */
+  private failure: Error | undefined
 
   constructor(processor: number, ...command: readonly string[]) {
-    const kept = processor === ANY_PROCESSOR ? command : ['taskset', '-c', `${processor}`, ...command]
-    this.child = spawn(kept[0], kept.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] })
-    this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      this.buffer += text
-      const end = this.buffer.indexOf('\n')
-      if (end < 0) return
-      const line = this.buffer.slice(0, end)
-      this.buffer = this.buffer.slice(end + 1)
-      this.waiting?.(line)
-    })
+    const [file, ...args] = keptOn(processor, command)
+    this.child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    createInterface({ input: this.child.stdout }).on('line', (line) => this.waiters.shift()?.answered(line))
+    const fail = (why: string): void => this.fail(new Error(`${command.join(' ')}: ${why}.`))
+    this.child.on('error', ({ message }) => fail(`it does not run: ${message}`))
+    this.child.on('close', (code, signal) => fail(`it has ended with ${signal ?? code}`))
+    this.child.stdin.on('error', ({ message }) => fail(`it reads no more: ${message}`))
   }
 
+  /** What the process answers; rejects if it says something else, or ends before. */
   async ask(line: string): Promise<Answer> {
-    const answer = new Promise<string>((resolve) => {
-      this.waiting = resolve
-    })
+    if (this.failure) throw this.failure
+    const answer = new Promise<string>((answered, failed) => this.waiters.push({ answered, failed }))
     this.child.stdin.write(`${line}\n`)
-    const [ns, cpuNs, checksum, bytes = 0, scavenges = 0] = (await answer).split(' ')
-    return {
-      ns: Number(ns),
-      cpuNs: Number(cpuNs),
-      checksum,
-      bytes: Number(bytes),
-      scavenges: Number(scavenges),
-    }
+    return read(await answer)
   }
 
   end(): void {
     this.child.stdin.end()
   }
+
+  /** The first reason is the one that is told. */
+  private fail(why: Error): void {
+    this.failure ??= why
+    for (const { failed } of this.waiters.splice(0)) failed(this.failure)
+  }
+}
+
+/** An answer by its line; the yardstick's has no bytes and no scavenges. */
+function read(line: string): Answer {
+  const [ns, cpuNs, checksum = '', bytes = '0', scavenges = '0'] = line.trim().split(/\s+/)
+  const numbers = { ns: Number(ns), cpuNs: Number(cpuNs), bytes: Number(bytes), scavenges: Number(scavenges) }
+  if (checksum === '' || !Object.values(numbers).every(Number.isFinite)) {
+    throw new Error(`This is no answer of a process that measures: ${line}`)
+  }
+  return { ...numbers, checksum }
 }
 
 /** The file of worker.ts, which the build puts beside whatever measures. */
 export const workerFile = fileURLToPath(new URL('./worker.js', import.meta.url))
 
 /** A process of worker.ts on a processor. */
-export const worker = (processor = processors[0]): Responder =>
+export const worker = (processor = processors()[0]): Responder =>
   new Responder(processor, process.execPath, '--expose-gc', workerFile)

@@ -1,11 +1,10 @@
 /**
- * A process that runs scenarios on demand: reads lines `SCENARIO ITERATIONS MACHINES DESIGN`, answers each with
+ * A process that measures cases on demand: reads lines `CASE ITERATIONS MACHINES DESIGN`, answers each with
  * `NS_PER_ITERATION CPU_NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES`. DESIGN, which may be left out, is the
  * position of a design among those of designs.ts. With several machines alive the first is measured. Machines are warmed up
  * when they are made; the time of the processor is that of all threads, V8's compiler and collector included.
  */
 
-import { PerformanceObserver } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { type Design, designs, type ScenarioMachine } from 'vgic/scenario'
 import { measuredDesigns } from './designs.ts'
@@ -24,6 +23,7 @@ import {
   WITH_TIMERS,
 } from './hot-path.ts'
 import { type Measurable, publicPath } from './public.ts'
+import { watchScavenges } from './scavenges.ts'
 
 const WARM_UP = 50_000
 const WARM_UP_ROUNDS = 3
@@ -36,83 +36,78 @@ const others = [
   (polls: boolean) => machineOf(16, designs.vmcrOnExit, polls),
 ]
 
-function serve(): void {
-  let scavenges = 0
-  new PerformanceObserver((list) => {
-    scavenges += list.getEntries().length
-  }).observe({ entryTypes: ['gc'] })
+async function serve(): Promise<void> {
+  const scavenges = watchScavenges()
   const measured = new Map<string, Measurable>()
   const emptyBytes = new Map<string, number>()
-  const lines = createInterface({ input: process.stdin })
-  lines.on('line', (line) => {
-    const [scenario, iterations, count, position] = line.split(' ').map(Number)
-    const key = `${scenario} ${count} ${position}`
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [number, iterations, count, position] = line.split(' ').map(Number)
+    const key = `${number} ${count} ${position}`
     const path: Measurable =
       measured.get(key) ??
-      publiclyWarmedUp(scenario) ??
-      warmedUp(scenario, count, measuredDesigns[position]?.make())
+      publiclyWarmedUp(number) ??
+      warmedUp(number, count, measuredDesigns[position]?.make())
     measured.set(key, path)
     // V8 gets its first room for new objects by the round that is not looked at.
     if (!path.makesObjects) globalThis.gc?.()
-    measure(path, scenario, 0)
+    measure(path, number, 0)
     // A collection that comes in between makes it less: it is the most of all rounds.
-    const empty = Math.max(emptyBytes.get(key) ?? 0, measure(path, scenario, 0).bytes)
+    const empty = Math.max(emptyBytes.get(key) ?? 0, measure(path, number, 0).bytes)
     emptyBytes.set(key, empty)
-    const before = scavenges
-    const { wall, cpu, checksum, bytes } = measure(path, scenario, iterations)
+    const { start, end, cpu, checksum, bytes } = measure(path, number, iterations)
+    const wall = (end - start) * 1e6
+    const came = await scavenges(start, end)
     const each = (value: number, digits: number): string => (value / iterations).toFixed(digits)
-    setImmediate(() => {
-      const memory = `${each(bytes - empty, 4)} ${scavenges - before}`
-      console.log(`${each(wall, 3)} ${each(cpu, 3)} ${checksum} ${memory}`)
-    })
-  })
+    console.log(`${each(wall, 3)} ${each(cpu, 3)} ${checksum} ${each(bytes - empty, 4)} ${came}`)
+  }
 }
 
 /** Of a case by the public API, warmed up; undefined for an internal one. */
-function publiclyWarmedUp(scenario: number): Measurable | undefined {
-  const path = publicPath(scenario)
+function publiclyWarmedUp(number: number): Measurable | undefined {
+  const path = publicPath(number)
   const rounds = path?.makesObjects ? MORE_WARM_UP_ROUNDS : WARM_UP_ROUNDS
-  for (let round = 0; path && round < rounds; round++) path.run(scenario, WARM_UP, (iterate) => iterate())
+  for (let round = 0; path && round < rounds; round++) path.run(number, WARM_UP, (iterate) => iterate())
   return path
 }
 
-/** The machine that a scenario is measured on, after it and others have run it. */
-function warmedUp(scenario: number, count: number, design: Design = designs.wfiFullPut): HotPath {
-  const polls = !ASLEEP.includes(scenario)
-  const makers = [(waits: boolean) => measuredMachine(scenario, waits, design), ...others]
+/** The machine that a case is measured on, after it and others have run it. */
+function warmedUp(number: number, count: number, design: Design = designs.wfiFullPut): HotPath {
+  const polls = !ASLEEP.includes(number)
+  const makers = [(waits: boolean) => measuredMachine(number, waits, design), ...others]
   const paths = makers.slice(0, count).map((make) => new HotPath(make(polls)))
-  if (scenario === LPI) paths[0].bootIts()
-  if (scenario === IPI_HW) paths[0].enableVsgis()
+  if (number === LPI) paths[0].bootIts()
+  if (number === IPI_HW) paths[0].enableVsgis()
   for (let round = 0; round < WARM_UP_ROUNDS; round++) {
-    for (const path of paths) path.run(scenario, WARM_UP)
+    for (const path of paths) path.run(number, WARM_UP)
   }
   return paths[0]
 }
 
-function measuredMachine(scenario: number, polls: boolean, design: Design): ScenarioMachine {
-  if (scenario === LPI) return machineWithIts()
-  if (WITH_TIMERS.includes(scenario)) return machineWithTimers(design)
-  if ([HYPERCALL_V4, IPI_HW, VLPI, WFI_V4].includes(scenario)) return machineOfV41(polls)
+function measuredMachine(number: number, polls: boolean, design: Design): ScenarioMachine {
+  if (number === LPI) return machineWithIts()
+  if (WITH_TIMERS.includes(number)) return machineWithTimers(design)
+  if ([HYPERCALL_V4, IPI_HW, VLPI, WFI_V4].includes(number)) return machineOfV41(polls)
   return machineOf(4, design, polls)
 }
 
 /** What a round takes. Its bytes are also those of measuring itself, which a round without iterations shows. */
-function measure(path: Measurable, scenario: number, iterations: number) {
+function measure(path: Measurable, number: number, iterations: number) {
   let bytes = 0
-  let wall = 0
+  let start = 0
+  let end = 0
   let cpu = 0
-  const checksum = path.run(scenario, iterations, (iterate) => {
+  const checksum = path.run(number, iterations, (iterate) => {
     const heap = process.memoryUsage().heapUsed
     const used = process.cpuUsage()
-    const start = performance.now()
+    start = performance.now()
     const sum = iterate()
-    wall = (performance.now() - start) * 1e6
+    end = performance.now()
     const { user, system } = process.cpuUsage(used)
     cpu = (user + system) * 1e3
     bytes = process.memoryUsage().heapUsed - heap
     return sum
   })
-  return { wall, cpu, checksum, bytes }
+  return { start, end, cpu, checksum, bytes }
 }
 
-serve()
+await serve()

@@ -2,6 +2,7 @@
 import { benchDevice } from '../bench/device.ts'
 import { benchHotPath, caseNames } from '../bench/exits.ts'
 import { benchExplorer } from '../bench/explore.ts'
+import { caseList, REMARKS } from '../bench/help.ts'
 import { replayFiles } from '../test/conformance/replay-files.ts'
 import { count, OK, type Subcommand, text, UsageError } from './arguments.ts'
 
@@ -17,7 +18,7 @@ failed, 2 if a file cannot be replayed.
 
 export const conformanceSubcommand: Subcommand = {
   name: 'conformance',
-  summary: 'recordings of real implementations, replayed and compared',
+  summary: 'recordings of QEMU, and of Linux on it, replayed and compared',
   help: CONFORMANCE,
   options: { profile: { type: 'string' } },
   run(request) {
@@ -38,12 +39,16 @@ vgic bench [--only CASE] [--rounds N] [--json]  what an exit of a vCPU costs: na
 vgic bench explore [--json]                     the explorer: transitions a second
 vgic bench device [--json]                      the GIC as a device: nanoseconds an access
 
-  --only CASE  one case: ${caseNames.join(', ')}
-  --rounds N   rounds in each of 3 processes, 5 without this
+  --only CASE  one case:
+${caseList(15)}
+  --rounds N   rounds in each process, 5 without this: 3 processes for the cases that the C twin has,
+               2 for others
   --json       results for programs
 
-Nothing else should run on the machine meanwhile. The yardstick in C and the count of instructions need the
-library's sources: npm run bench -- --help there.
+${REMARKS}
+
+Nothing else should run on the machine meanwhile. The same work in C and the count of instructions need
+the library's sources: npm run bench -- --help there.
 `,
   options: { only: { type: 'string' }, rounds: { type: 'string' } },
   async run(request) {

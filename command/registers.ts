@@ -140,8 +140,8 @@ export const encodeSubcommand: Subcommand = {
 vgic encode REGISTER FIELD=VALUE... [--version V] [--json]
 vgic encode COMMAND FIELD=VALUE... [--json]
 
-REGISTER is as for vgic decode, COMMAND a command of an ITS (MAPD). Fields that are left out are zero. A field that is a
-part of an address, such as ITT_addr, bits 51:8, has that part: ITT_addr=0x401000 for the address 0x40100000.
+REGISTER is as for vgic decode, COMMAND a command of an ITS (MAPD). Fields that are left out are zero, RES1 bits one. A field
+that is a part of an address, such as ITT_addr, bits 51:8, has that part: ITT_addr=0x401000 for the address 0x40100000.
 
   --version V  3, 4.0 or 4.1
   --json       name, value and fields for programs

@@ -16,6 +16,7 @@ import ts from 'typescript'
 import { generatedModules } from '../tools/generated.ts'
 import { checkBrowser, findChromium } from './browser/chromium.ts'
 import { checkPlayground } from './browser/playground.ts'
+import { saysHelp } from './command-line.ts'
 import { type Example, examplesOf, missing } from './documents.ts'
 import { checkCommand } from './package/command.ts'
 import { compile } from './package/compiled.ts'
@@ -71,6 +72,15 @@ interface Run {
 }
 
 class CheckError extends Error {}
+
+const help = `
+npm test   every check of the project, one after the other: lint, types, tests, conformance, package, examples, browser, docs
+
+It needs an \`npm ci\`, and takes minutes. What fails is printed; the exit status is 1 then.
+
+  --help   this
+`
+if (saysHelp(help, process.argv)) process.exit()
 
 const root = process.cwd()
 const temp = mkdtempSync(join(tmpdir(), 'vgic-check-'))
@@ -157,6 +167,13 @@ async function examples(): Promise<Outcome> {
 
 /** Programs that tell how they are called, and refuse what they do not know before they begin. */
 const PROGRAMS = ['bench/main.js', 'docs/examples/demo.js', 'docs/examples/museum.js', 'docs/examples/vpe.js']
+/** Others that tell how they are called. */
+const HELPFUL = [
+  'test/check.js',
+  'test/conformance/main.js',
+  'test/conformance/driver-reports.js',
+  'docs/examples/discover.js',
+]
 
 async function commandLines(): Promise<Outcome> {
   for (const program of PROGRAMS) {
@@ -169,7 +186,11 @@ async function commandLines(): Promise<Outcome> {
       if (!isRefused) throw new CheckError(`${program} ${unknown} printed:\n${output}`)
     }
   }
-  return { passed: 1, failed: 0, note: `${PROGRAMS.length} programs` }
+  for (const program of HELPFUL) {
+    const help = await must('node', [join('build', program), '--help'])
+    if (!/^(npm|node) /.test(help)) throw new CheckError(`${program} --help printed:\n${help}`)
+  }
+  return { passed: 1, failed: 0, note: `${PROGRAMS.length + HELPFUL.length} programs` }
 }
 
 /** CI has Chromium, which .ci/run installs; elsewhere it may be missing. */

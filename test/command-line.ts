@@ -59,6 +59,13 @@ export function commandLine(program: Program, args: readonly string[]): Values |
   return undefined
 }
 
+/** Whether the arguments of a program that takes files, or none, ask for its help, which is said then. */
+export function saysHelp(help: string, args: readonly string[]): boolean {
+  if (!args.includes('--help')) return false
+  console.log(help.trim())
+  return true
+}
+
 /** Says why a program does not run. */
 export function refuse(why: string): void {
   console.error(why)

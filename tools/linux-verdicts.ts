@@ -19,7 +19,7 @@ interface Situation {
 }
 
 const kernels: readonly (readonly [string, Design])[] = [
-  ['Linux 6.1', kvm61(designs.wfiHandler)],
+  ['Linux 6.1 as released', kvm61(designs.wfiHandler)],
   ['Linux 7.2', kvm72(designs.wfiFullPut)],
 ]
 
@@ -79,7 +79,7 @@ const facts: readonly Situation[] = [
     bounds: {},
   },
   {
-    name: 'two vCPUs on one PE, of which one waits: two puts, two loads (fact 5)',
+    name: 'two vCPUs on one PE, of which one waits: two puts, two loads',
     scenario: (design) =>
       scenario('two puts, two loads')
         .gic({ cpus: 1 })
@@ -99,7 +99,7 @@ const facts: readonly Situation[] = [
     bounds: { preemptions: 2 },
   },
   {
-    name: 'an edge, then DIRs that trap (fact 17)',
+    name: 'an edge, then DIRs that trap',
     scenario: (design) =>
       scenario('the count behind TDIR')
         .gic({ cpus: 2, listRegisters: 2 })
@@ -118,7 +118,7 @@ const facts: readonly Situation[] = [
     bounds: {},
   },
   {
-    name: 'a guest enables group 0 alone, on QEMU 11.1 as it is (fact 25)',
+    name: 'a guest enables group 0 alone, on QEMU 11.1 as it is',
     scenario: (design) =>
       scenario('group 0 before group 1')
         .gic({ cpus: 1, profile: 'qemu-11.1' })

@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: replays a recording of a real GIC, tells how a design loses a wake-up and another does not, step by
+ * `npm run demo`: replays a recording of QEMU's GIC, tells how a design loses a wake-up and another does not, step by
  * step, and explores every interleaving of a WFI for each design.
  */
 import { Gic } from 'vgic'
@@ -15,7 +15,7 @@ import { exploreVlpi, keeps, loses, oneVlpi, preemptedAsItSleeps, stepsOf, told 
 const RECORDING = 'test/fixtures/ich.jsonl.gz'
 
 const help = `
-npm run demo   a recording of a real GIC replayed, a lost wake-up told, every design explored
+npm run demo   a recording of QEMU's GIC replayed, a lost wake-up told, every design explored
 
   --help   this
 `
@@ -56,7 +56,7 @@ wfi-flag, which followed:
   return complete
 }
 
-const widths = [20, 36, 9, 8, 14, 15] as const
+const widths = [21, 48, 9, 8, 14, 15] as const
 const line = (...cells: string[]): void =>
   console.log(
     cells

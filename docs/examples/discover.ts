@@ -8,12 +8,23 @@
  */
 import { explore, type InvariantId, invariantName, invariants, type Report } from 'vgic/explore'
 import { type Design, designs, type GuestBuilder, kvm61, kvm72, type Scenario, scenario } from 'vgic/scenario'
+import { saysHelp } from '../../test/command-line.ts'
+
+const help = `
+node build/docs/examples/discover.js [SECONDS]
+
+Explores Linux 6.1 and 7.2 as they are for about SECONDS in all, 10 if left out, then asks what recordings have made one curious
+about, and prints the tables of docs/discovery.md.
+
+  --help  this
+`
+if (saysHelp(help, process.argv)) process.exit()
 
 const kernels: readonly (readonly [string, Design])[] = [
   ['6.1 as released', kvm61(designs.wfiHandler)],
   ['6.1.187', kvm61(designs.wfiFlag)],
   ['7.2.13', kvm72(designs.wfiFullPut)],
-  ['`fixed`', designs.wfiFlag],
+  ['`fixed(wfi-flag)`', designs.wfiFlag],
 ]
 const interventions = { preemptions: 1, migrations: 1, ticks: 1 }
 

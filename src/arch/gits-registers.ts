@@ -18,6 +18,7 @@ export const GITS_CTLR_VIEW = view('GITS_CTLR', 32, [
 ])
 export const GITS_CTLR_Enabled = 0x1
 export const GITS_CTLR_Quiescent = 0x80000000 | 0
+export const GITS_CTLR_ITS_Number_SHIFT = 4
 
 /** GITS_TYPER: what the ITS implements. Sizes are minus one. */
 export const GITS_TYPER_VIEW = view('GITS_TYPER', 64, [

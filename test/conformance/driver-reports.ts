@@ -4,6 +4,7 @@
  */
 import { pathToFileURL } from 'node:url'
 import { Gic, type GicConfig, type GicHost } from 'vgic'
+import { saysHelp } from '../command-line.ts'
 import { Device, EL1, EL2, machineOf, RECORDED_ITS, type SiliconConfig, SPIS } from './device.ts'
 import { machineConfig } from './gicv4.ts'
 import { isRamOp, Ram } from './ram.ts'
@@ -19,6 +20,15 @@ export interface DriverReport {
   readonly access: string
   readonly what: string
 }
+
+const help = `
+npm run driver-reports -- FILE...
+
+Replays what recorded drivers did on a GIC that reports missing barriers and UNPREDICTABLE uses, and says which there were.
+FILE is a recording of suite drivers, its, v4, v41 or phys. Exits with 2 if one cannot be replayed.
+
+  --help  this
+`
 
 const SUITES = ['drivers', 'its', 'v4', 'v41', 'phys']
 
@@ -97,6 +107,7 @@ function print(file: string): void {
 }
 
 function main(files: readonly string[]): number {
+  if (saysHelp(help, files)) return 0
   try {
     for (const file of files) print(file)
     return files.length === 0 ? 2 : 0

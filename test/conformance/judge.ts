@@ -161,10 +161,10 @@ export function countSkip(tally: Tally, why: string, ops = 1): void {
   tally.skips[why] = (tally.skips[why] ?? 0) + ops
 }
 
-/** `FILE [mode]: passed N failed M skipped K either E; past trusted: P of Q agree`. */
+/** `FILE [mode]: passed N failed M skipped K either E; not judged: P of Q agree`. */
 export function summary({ file, mode, passed, failed, skipped, either, pastTrusted }: Tally): string {
   return (
     `${file} [${mode}]: passed ${passed} failed ${failed} skipped ${skipped} either ${either}; ` +
-    `past trusted: ${pastTrusted.agree} of ${pastTrusted.total} agree`
+    `not judged: ${pastTrusted.agree} of ${pastTrusted.total} agree`
   )
 }

@@ -1,6 +1,6 @@
 /**
- * What a driver relies on that a command has done, without a SYNC, VSYNC or GICR_SYNCR behind it (IHI 0069, "SYNC",
- * "VSYNC": behind a SYNC "the effects of all previous commands must apply to subsequent writes to GITS_TRANSLATER").
+ * What a driver relies on that a command has done, without a SYNC, VSYNC or GICR_SYNCR after it (IHI 0069, "SYNC",
+ * "VSYNC": after a SYNC "the effects of all previous commands must apply to subsequent writes to GITS_TRANSLATER").
  * Rules B1 to B5, B12 and B13. Commands are noted when they are carried out; what ends a note is the barrier, or a
  * command that undoes it.
  */
@@ -109,7 +109,7 @@ export class CommandBarriers {
       (note) => (isIdle || ruleOf(note) === 'B1') && this.concerns(note, its, deviceId, eventId),
     )
     for (const note of relied) {
-      const what = `${noteName(note)}, behind which there is no barrier: device ${deviceId >>> 0} event ${eventId >>> 0}`
+      const what = `${noteName(note)}, after which there is no barrier: device ${deviceId >>> 0} event ${eventId >>> 0}`
       this.reports.report(ruleOf(note), access, { cpu, its: number }, what)
     }
     if (!isIdle || !this.tables.use(its)) return

@@ -81,7 +81,7 @@ export class ResidencyBarriers {
 
   private relyOn(rule: BarrierRule, access: Access, cpu: number, test: (note: Note) => boolean): void {
     for (const note of this.notes.take(test)) {
-      const what = `${noteName(note)} of vPE ${note.target}, behind which there is no VSYNC`
+      const what = `${noteName(note)} of vPE ${note.target}, after which there is no VSYNC`
       this.reports.report(rule, access.name, { cpu, its: note.owner }, what)
     }
   }
@@ -109,7 +109,7 @@ export class ResidencyBarriers {
         !flag && target === vpe && (BEFORE_SGI.has(kind) || (kind === ITS_VSGI && event === (value & 0xf))),
     )
     for (const note of relied) {
-      const what = `${noteName(note)} of vPE ${vpe}, behind which there is no VSYNC`
+      const what = `${noteName(note)} of vPE ${vpe}, after which there is no VSYNC`
       this.reports.report('B7', name, { its }, what)
     }
   }

@@ -92,6 +92,7 @@ export class Distributor {
     const disabled = before & ~value & GROUPS
     words[at] =
       (before & ~(GROUPS | GICD_CTLR_nASSGIreq)) | (value & GROUPS) | this.nassgireqAfter(before, value)
+    if (words[at] & ~before & GICD_CTLR_nASSGIreq) physical.deactivateSgis()
     const lagging = physical.distributor + GICD_DISABLING_GROUPS
     words[lagging] &= ~value
     if (this.lagging && disabled !== 0) {

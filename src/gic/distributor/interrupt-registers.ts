@@ -74,7 +74,7 @@ export function interruptRows<M extends Interrupts>(
       physical.clearBits(owner, first, LATCH, value),
     ),
     bitmap('ISACTIVER', ISACTIVER, isActive, ({ physical }, owner, first, _count, value) =>
-      physical.setBits(owner, first, ACTIVE, value),
+      physical.setActiveBits(owner, first, value),
     ),
     bitmap('ICACTIVER', ICACTIVER, isActive, ({ physical }, owner, first, _count, value) =>
       physical.clearBits(owner, first, ACTIVE, value),

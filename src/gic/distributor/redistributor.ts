@@ -23,7 +23,7 @@ import {
   GICR_WAKER_ProcessorSleep,
 } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
-import type { CheckedGicConfig } from '../config/config.ts'
+import { type CheckedGicConfig, redistributorSize } from '../config/config.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
 import { RegisterMap, type RegisterRow, razWi, readOnly, register64, WORD } from '../frames/register-map.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
@@ -75,13 +75,9 @@ export class Redistributor {
       (this.isGicv4 ? GICR_TYPER_VLPIS : 0) |
       (this.hasVsgis ? GICR_TYPER_Dirty | GICR_TYPER_RVPEID | GICR_TYPER_VSGI : 0) |
       (config.commonLpiAff << COMMON_LPI_AFF_SHIFT)
-    let cpu = 0
-    for (const { count } of config.gicr) {
-      const end = Math.min(cpu + count, config.cpus)
-      for (; cpu < end; cpu++) {
-        this.typers[cpu] = common | (cpu << 8) | (cpu === end - 1 ? GICR_TYPER_Last : 0)
-      }
-    }
+    const last = lastOfSeries(config)
+    for (let cpu = 0; cpu < config.cpus; cpu++)
+      this.typers[cpu] = common | (cpu << 8) | (last.has(cpu) ? GICR_TYPER_Last : 0)
   }
 
   /** Resets a redistributor: it sleeps then. */
@@ -279,6 +275,19 @@ const invalidateRows: readonly RegisterRow<Redistributor, Pe>[] = [
 
 const mapWith = (...rows: readonly RegisterRow<Redistributor, Pe>[]): RegisterMap<Redistributor, Pe> =>
   new RegisterMap<Redistributor, Pe>([...redistributorMap.rows, ...rows], redistributorMap.size)
+
+/** The CPUs whose redistributors no other one follows at the next address: regions may be adjacent. */
+function lastOfSeries({ gicr, cpus, version }: CheckedGicConfig): ReadonlySet<number> {
+  const last = new Set<number>()
+  let cpu = 0
+  for (const { base, count } of gicr) {
+    const here = Math.min(count, cpus - cpu)
+    cpu += here
+    const end = base + here * redistributorSize(version)
+    if (here > 0 && !gicr.some((other) => other.base === end)) last.add(cpu - 1)
+  }
+  return last
+}
 
 /** By version and GICR_TYPER.DirectLPI. */
 const maps = {

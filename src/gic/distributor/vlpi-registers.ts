@@ -1,10 +1,18 @@
 /**
  * The registers of GICv4 in a redistributor's frames (IHI 0069, "GICR_VPROPBASER", "GICR_VPENDBASER"): the VLPI frame
  * 128 KiB above RD_base and, on GICv4.1, GICR_INVLPIR and GICR_INVALLR, which are about a vPE with V = 1. Those and
- * GICR_VSGIR act when they are written, with 64 or 32 bits as they have them.
+ * GICR_VSGIR act when they are written. A write of 32 bits to GICR_INVLPIR is zero-extended; to GICR_INVALLR, where the
+ * architecture leaves it open, it is too.
  */
 import { FIRST_LPI } from '../../arch/intid.ts'
-import { DOUBLEWORD, type RegisterRow, readOnly, register64, WORD } from '../frames/register-map.ts'
+import {
+  DOUBLEWORD,
+  type RegisterRow,
+  readOnly,
+  register64,
+  WORD,
+  ZERO_EXTENDED,
+} from '../frames/register-map.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import type { Pe } from '../records/pe.ts'
@@ -50,7 +58,7 @@ const invalidate = (
   offset,
   length: 8,
   bits: 64,
-  sizes: DOUBLEWORD,
+  sizes: DOUBLEWORD | ZERO_EXTENDED,
   read: () => 0,
   write: (redistributor, pe, _n, half, value) => {
     const { residency, physical } = redistributor

@@ -14,6 +14,8 @@ export const BYTE = 1
 export const HALFWORD = 2
 export const WORD = 4
 export const DOUBLEWORD = 8
+/** With DOUBLEWORD alone: a write of 32 bits at the register is one of 64 bits, the upper ones zero. */
+export const ZERO_EXTENDED = 16
 
 /**
  * A run of equal registers. `M` is the class whose registers they are; `owner`, an `O`, is the handle of the frame's
@@ -28,7 +30,10 @@ export interface RegisterRow<M, O extends number = number> {
   readonly length: number
   /** Bits for each interrupt: 1, 2, 8 or 64; 0 for a register that is not per interrupt. */
   readonly bits: 0 | 1 | 2 | 8 | 64
-  /** The access sizes that it allows: {@link BYTE}, {@link HALFWORD}, {@link WORD} and {@link DOUBLEWORD}, ORed. */
+  /**
+   * The access sizes that it allows: {@link BYTE}, {@link HALFWORD}, {@link WORD} and {@link DOUBLEWORD}, ORed, and
+   * {@link ZERO_EXTENDED}.
+   */
   readonly sizes: number
   /** Set if software only reads it: a write is its error, and ignored. */
   readonly readOnly?: true
@@ -136,7 +141,12 @@ export class RegisterMap<M, O extends number = number, R extends RegisterRow<M, 
   /** The number of the row for an access, 0 if there is none; the row is `rows[number - 1]`. */
   numberOf(offset: number, size: number): number {
     const number = this.rowOf[offset >> 2]
-    return (this.sizes[number] & size) === 0 || (offset & (size - 1)) !== 0 ? 0 : number
+    if ((this.sizes[number] & size) === 0) return this.isExtended(number, offset, size) ? number : 0
+    return (offset & (size - 1)) !== 0 ? 0 : number
+  }
+
+  private isExtended(number: number, offset: number, size: number): boolean {
+    return size === WORD && (offset & 7) === 0 && (this.sizes[number] & ZERO_EXTENDED) !== 0
   }
 
   /** The row for an access, or undefined. */
@@ -170,6 +180,7 @@ export class RegisterMap<M, O extends number = number, R extends RegisterRow<M, 
     const number = this.numberOf(offset, size)
     this.writeRow(machine, owner, number, offset, size, value)
     if (size === DOUBLEWORD) this.writeRow(machine, owner, number, offset + 4, WORD, high)
+    else if (this.isExtended(number, offset, size)) this.writeRow(machine, owner, number, offset + 4, WORD, 0)
   }
 
   private writeRow(machine: M, owner: O, number: number, offset: number, size: number, value: number): void {

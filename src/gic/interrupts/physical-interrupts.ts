@@ -147,6 +147,12 @@ export class PhysicalInterrupts {
     this.update(owner, block)
   }
 
+  /** `ISACTIVER<n>`. */
+  setActiveBits(owner: Owner, first: number, bits: number): void {
+    const isOfSgis = owner !== DISTRIBUTOR && this.sgisAreInactive
+    this.setBits(owner, first, ACTIVE, isOfSgis ? bits & ~SGIS : bits)
+  }
+
   /** Clears interrupts in a bitmap. */
   clearBits(owner: Owner, first: number, at: number, bits: number): void {
     const block = this.blockOf(owner, first)
@@ -278,7 +284,7 @@ export class PhysicalInterrupts {
     const block = this.blockFor(pe, intid)
     if (block === 0) return
     const bit = 1 << (intid & 31)
-    if (intid >= FIRST_PPI || !this.sgisAreInactive) this.words[block + ACTIVE] |= bit
+    if (this.canBeActive(intid)) this.words[block + ACTIVE] |= bit
     this.words[block + LATCH] &= ~bit
     this.update(intid < FIRST_SPI ? pe : DISTRIBUTOR, block)
   }
@@ -286,6 +292,15 @@ export class PhysicalInterrupts {
   /** GICD_CTLR.nASSGIreq: SGIs have no active state. */
   private get sgisAreInactive(): boolean {
     return (this.words[this.distributor + GICD_CTLR] & GICD_CTLR_nASSGIreq) !== 0
+  }
+
+  private canBeActive(intid: Intid): boolean {
+    return intid >= FIRST_PPI || !this.sgisAreInactive
+  }
+
+  /** GICD_CTLR.nASSGIreq was set: SGIs that are active are so no more. {@link updateAll} is to follow. */
+  deactivateSgis(): void {
+    for (let cpu = 0; cpu < this.cpus; cpu++) this.words[this.peOf(cpu) + GICR_BLOCK + ACTIVE] &= ~SGIS
   }
 
   /** Deactivates interrupt `intid` of a PE; one that does not exist is ignored. */
@@ -298,7 +313,7 @@ export class PhysicalInterrupts {
     const block = this.blockFor(pe, intid)
     if (block === 0) return
     const bit = 1 << (intid & 31)
-    if (active) this.words[block + ACTIVE] |= bit
+    if (active && this.canBeActive(intid)) this.words[block + ACTIVE] |= bit
     else this.words[block + ACTIVE] &= ~bit
     this.update(intid < FIRST_SPI ? pe : DISTRIBUTOR, block)
   }

@@ -6,11 +6,13 @@
  * Where the architecture leaves the outcome open:
  * - Writes of GITS_CBASER and `GITS_BASER<n>` while GITS_CTLR.Enabled is set are ignored.
  * - Reserved fields of those registers keep what is written; a reserved Page_Size is taken as 64 KiB.
- * - GITS_CTLR.Quiescent is set whenever nothing is under way, enabled or not.
+ * - Before GICv4.1, GITS_CTLR.Quiescent is set whenever nothing is under way, enabled or not.
+ * - GITS_CTLR.ITS_Number is read-only: the ITS's index in the configuration, if GICv4 has more than one.
  */
 import {
   GITS_CREADR_Stalled,
   GITS_CTLR_Enabled,
+  GITS_CTLR_ITS_Number_SHIFT,
   GITS_CTLR_Quiescent,
   GITS_CWRITER_Offset,
   GITS_CWRITER_Retry,
@@ -75,6 +77,10 @@ export class Its {
   readonly vpeEntries: VpeEntries | undefined
   /** As the identification registers show it. */
   readonly isGicv4: boolean
+  /** ITS_Number in GITS_CTLR, shifted. */
+  private readonly numberBits: number
+  /** Whether GITS_CTLR.Quiescent is 0 while it is enabled. */
+  private readonly isBusyWhileEnabled: boolean
   /** GITS_MPIDR. */
   readonly mpidr: number
   private readonly baserTypes: readonly number[]
@@ -102,13 +108,15 @@ export class Its {
     private readonly watch?: DriverWatch,
   ) {
     const { words } = lpis
-    const { deviceBits, eventBits, collectionBits, pta, affinity } = config.its[number]
+    const { deviceBits, eventBits, collectionBits, pta, affinity, svpet } = config.its[number]
     const { cpus, vpeBits, version } = config
     const vpeEntryShift = version === '4.1' ? VPE_ENTRY_SHIFT : 3
     const limits = { deviceBits, eventBits, collectionBits, cpus, vpeBits, vpeEntryShift }
     this.words = words
     this.isGicv4 = version !== '3'
-    this.mpidr = version === '4.1' ? affinity & ~0xff : 0
+    this.numberBits = this.isGicv4 && config.its.length > 1 ? number << GITS_CTLR_ITS_Number_SHIFT : 0
+    this.isBusyWhileEnabled = version === '4.1'
+    this.mpidr = version === '4.1' && svpet !== 0 ? affinity & ~0xff : 0
     this.baserTypes = BASER_TYPES[version]
     this.takesSgis = config.choices.sgirWhileDisabled === 'taken'
     this.tables = new ItsTables(words, its, memory, limits)
@@ -147,8 +155,8 @@ export class Its {
   }
 
   readCtlr(): number {
-    const isQuiescent = this.messages.count === 0 && !this.queue.isReady
-    return this.words[this.its + GITS_CTLR] | (isQuiescent ? GITS_CTLR_Quiescent : 0)
+    const isBusy = (this.isBusyWhileEnabled && this.isEnabled) || this.isPending
+    return this.words[this.its + GITS_CTLR] | this.numberBits | (isBusy ? 0 : GITS_CTLR_Quiescent)
   }
 
   /** What is in the queue already is carried out when the ITS is enabled. */

@@ -7,7 +7,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { checkDesign } from './check-design.ts'
 import { type Design, when } from './design.ts'
 import { type Edit, edit } from './edit.ts'
-import type { Step } from './step.ts'
+import { isOwnStep, type Step } from './step.ts'
 import {
   accessStoppedFromMemory,
   candidateRunnable,
@@ -83,7 +83,7 @@ export function kvm61(design: Design): Design {
   const names = stepNamesFor('kvm61', edited, [...replacedBy61.keys(), 'put'])
   for (const [name, by] of replacedBy61) edited = edited.replaceAll(name, by)
   edited = edited.insertAfterAll(flushActiveFirst.name, vpeEnable).insertAfterAll('put', vpeDisable)
-  return withoutOwn(edited, names).design(`${design.name} (kvm61)`)
+  return withoutUnknownToLinux(edited, names).design(`${design.name} (kvm61)`)
 }
 
 /** The steps that Linux 6.1 has instead of a design's. */
@@ -100,19 +100,31 @@ const replacedBy61: ReadonlyMap<string, Step> = new Map([
  * The names of a design's steps. Throws for a design without one of those that a baseline edits, by name or by path: another is
  * in its place, and the baseline cannot know what that is to be with the kernel's own.
  */
-function stepNamesFor(baseline: string, { program }: Edit, edited: readonly string[]): ReadonlySet<string> {
+function stepNamesFor(
+  baseline: string,
+  { program }: Edit,
+  addresses: readonly string[],
+): ReadonlySet<string> {
   const { design, steps, paths } = program
+  const refuse = (why: string): never => {
+    throw new VgicError('argument', `${design.name} has ${why}`)
+  }
+  const edited = new Set(addresses.map((address) => address.replace(/.*\//, '')))
+  const own = steps.find((step) => step && isOwnStep(step) && edited.has(step.name))
+  if (own)
+    refuse(
+      `a step ${own.name} of its own: ${baseline} edits the library's of that name, so call it otherwise.`,
+    )
   const names = new Set(steps.flatMap((step) => step?.name ?? []))
-  const missing = edited.find((step) => !names.has(step) && !paths.includes(step))
+  const missing = addresses.find((address) => !names.has(address) && !paths.includes(address))
   if (missing === undefined) return names
-  throw new VgicError(
-    'argument',
-    `${design.name} has no step ${missing}, which ${baseline} edits: apply ${baseline} first, and edit what it returns.`,
+  return refuse(
+    `no step ${missing}, which ${baseline} edits: apply ${baseline} first, and edit what it returns.`,
   )
 }
 
 /** Without what no Linux has, as far as the design has it. */
-function withoutOwn(edit: Edit, names: ReadonlySet<string>): Edit {
+function withoutUnknownToLinux(edit: Edit, names: ReadonlySet<string>): Edit {
   let edited = edit
   for (const name of ['timerSync', 'reevaluate']) if (names.has(name)) edited = edited.omitAll(name)
   return names.has(dyRunnable.name) ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited
@@ -177,5 +189,5 @@ export function kvm72(design: Design): Design {
     .omitAll('trapDir')
     .insertAfter('sysreg/emulateSysreg', when(deactivationLeft, stopVcpus, deactivateStopped, resumeVcpus))
     .replace('sysreg/emulateSysreg', emulateSysregByShadow)
-  return withoutOwn(edited, names).design(`${design.name} (kvm72)`)
+  return withoutUnknownToLinux(edited, names).design(`${design.name} (kvm72)`)
 }

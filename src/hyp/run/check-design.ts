@@ -53,12 +53,14 @@ export function compileChecked(design: Design): Program {
     )
   }
   for (const step of stepsOf([...schedOut, ...schedIn]))
-    if (isOfThread(step)) throw misplaced(name, step, 'the thread: a notifier cannot do it in its place')
+    if (isOfThread(step) || step.ends)
+      throw misplaced(name, step, 'the thread: a notifier cannot do it in its place')
   checkInjection(design)
   checkMessage(design)
   checkUserspace(design)
   const program = compile(design, true)
-  checkEnd(program)
+  checkEnd(program, '')
+  checkEnd(compile(design), ' without GICv4')
   return program
 }
 
@@ -120,17 +122,16 @@ function stepsOnly(
 /**
  * Refuses a thread that can come to the end of its list: it would be done while its guest is not, and keep its PE.
  */
-function checkEnd({ design, table, steps: placed, paths }: Program): void {
-  const end = 1 + [...stepsOf(design.thread)].length
+function checkEnd({ design, table, steps, paths, schedOut: end }: Program, where: string): void {
   for (let pc = 1; pc < end; pc++) {
-    const step = placed[pc]
+    const step = steps[pc]
     if (!step || step.ends) continue
     const row = pc << TABLE_SHIFT
     const outcomes = Math.max(step.outcomes.length, 1)
     if (!table.subarray(row + 1, row + 1 + outcomes).includes(ENDED)) continue
     throw new VgicError(
       'argument',
-      `The thread of ${design.name} comes to an end after ${paths[pc]}: end it with stop, or put it into forever.`,
+      `The thread of ${design.name} comes to an end after ${paths[pc]}${where}: end it with stop, or put it into forever.`,
     )
   }
 }

@@ -89,7 +89,7 @@ export type DesignNode = Step | Part | Branch | Loop | Jump
 /** Names a list of steps. */
 export const part = (name: string, ...body: DesignNode[]): Part => ({
   kind: 'part',
-  name: argumentString('name', name),
+  name: checkName('name', name),
   body: checkNodes(name, body),
 })
 
@@ -123,7 +123,7 @@ export const unless = (test: Step, ...body: DesignNode[]): Branch => ({
  * an unknown outcome.
  */
 export function branch(test: Step, cases: Readonly<Record<string, readonly DesignNode[]>>): Branch {
-  checkStep('test', test)
+  checkTest('test', test)
   argumentRecord('cases', cases, 'a plain object with the steps of each outcome')
   const unknown = Object.keys(cases).find((outcome) => !test.outcomes.includes(outcome))
   if (unknown !== undefined) {
@@ -210,7 +210,7 @@ const designFields: Fields<Design> = {
 export function checkStep<T extends Step>(name: string, step: T): T {
   refuseOther(name, step)
   argumentOneOf(`${name}.kind`, step.kind, ['step'])
-  argumentString(`${name}.name`, step.name)
+  checkName(`${name}.name`, step.name)
   argumentOptions<Step>(step.name, step, stepFields)
   argumentInteger(`${step.name}.op`, step.op, 1, STEP_OWN)
   const outcomes = argumentList(`${step.name}.outcomes`, step.outcomes, 'names')
@@ -226,6 +226,21 @@ export function checkStep<T extends Step>(name: string, step: T): T {
       '(context, vcpu) => outcome',
     )
   return step
+}
+
+/** A name in the address of a step, where / comes between names, and # before a number. */
+function checkName(name: string, value: string): string {
+  if (/^[^/#]+$/.test(argumentString(name, value))) return value
+  throw new VgicError(
+    'argument',
+    `${name} must be a name for addresses such as wfi/preemptOff#2, without / and #, but is ${shown(value)}.`,
+  )
+}
+
+/** Throws an `argument` error for a value that is not a step with outcomes. */
+function checkTest(name: string, step: Step): Step {
+  if (checkStep(name, step).outcomes.length > 0) return step
+  throw new VgicError('argument', `${step.name} is not a test: it has no outcomes.`)
 }
 
 /** Deeper nesting than any design has; a list that contains itself exceeds it. */
@@ -249,11 +264,11 @@ function checkNode(name: string, node: DesignNode, depth: number): void {
     case 'part':
       argumentOptions(name, node, partFields)
       if (node.gicv4 !== undefined) argumentOneOf(`${name}.gicv4`, node.gicv4, [true])
-      checkNodes(argumentString(`${name}.name`, node.name), node.body, depth)
+      checkNodes(checkName(`${name}.name`, node.name), node.body, depth)
       return
     case 'branch': {
       argumentOptions(name, node, branchFields)
-      const { outcomes } = checkStep(`${name}.test`, node.test)
+      const { outcomes } = checkTest(`${name}.test`, node.test)
       const cases = argumentList(`${name}.cases`, node.cases, 'lists of steps')
       argumentInteger(`${name}.cases.length`, cases.length, outcomes.length, outcomes.length)
       for (const [i, body] of cases.entries()) checkNodes(`${name}.cases[${i}]`, body, depth)

@@ -13,16 +13,17 @@ import { compile, type Program, stepNames } from './program.ts'
 import type { Step } from './step.ts'
 import { rowOf } from './steps.ts'
 
-/** What is in a step's place after an edit, by the step and its number in the order of the design. */
-type Replacement = (step: Step, number: number) => readonly DesignNode[]
+/** What is in a step's place after an edit, by the step, its number in the order of the design, and whether it is a test. */
+type Replacement = (step: Step, number: number, isTest: boolean) => readonly DesignNode[]
 
 /** A step where the design has it. */
 interface Place {
   readonly step: Step
   /** `wfi/preemptOff#2`: by the number a list's steps of one name are told apart, from the second on. */
   readonly path: string
-  /** The path without a number, and with one in any case. */
+  /** `wfi/preemptOff`: the path without a number. */
   readonly plain: string
+  /** `wfi/preemptOff#1`: the path with one, the first step's too. */
   readonly numbered: string
 }
 
@@ -53,7 +54,7 @@ export class Edit {
 
   /** Omits a step. A test cannot be omitted, since something must choose. */
   omit(address: string): Edit {
-    return this.at(address, (step) => (step.outcomes.length > 0 ? this.refuseTest(step) : []))
+    return this.at(address, (step, isTest) => (isTest ? this.refuseTest(step) : []))
   }
 
   /** Replaces a step by another, and a test by a test with as many outcomes. */
@@ -114,15 +115,18 @@ export class Edit {
     throw new VgicError('argument', `${step.name} is a test: replace it by one with the same outcomes.`)
   }
 
-  private at(address: string, replaceBy: (step: Step) => readonly DesignNode[]): Edit {
+  private at(address: string, replaceBy: (step: Step, isTest: boolean) => readonly DesignNode[]): Edit {
     const found = this.find(address)
-    return this.apply((step, number) => (number === found ? replaceBy(step) : [step]))
+    return this.apply((step, number, isTest) => (number === found ? replaceBy(step, isTest) : [step]))
   }
 
   /** The number of the one step whose path is the address or ends in it. */
   private find(address: string): number {
     argumentString('address', address)
     const { places } = this
+    // A path that a list has twice is that of its first step, too.
+    const unmistakable = ({ path, plain, numbered }: Place): string =>
+      places.filter((other) => other.plain === plain).length > 1 ? numbered : path
     const isNumbered = /#\d+$/.test(address)
     const nameOf = ({ plain, numbered }: Place): string => (isNumbered ? numbered : plain)
     const whole = places.filter((place) => nameOf(place) === address)
@@ -133,14 +137,14 @@ export class Edit {
       'argument',
       found.length === 0
         ? `${this.edited.name} has no step ${address}${instead(address, [...new Set(places.map(({ plain }) => plain))])}`
-        : `${found.length} places of ${this.edited.name} match ${address} (${found.map(({ path }) => path).join(', ')}): say more of the path.`,
+        : `${found.length} places of ${this.edited.name} match ${address}: say which of ${found.map(unmistakable).join(', ')}.`,
     )
   }
 
   private apply(replacement: Replacement): Edit {
     let number = 0
     const edited = rewritten(this.edited, (step, isTest) => {
-      const nodes = replacement(step, number)
+      const nodes = replacement(step, number, isTest)
       if (isTest) this.checkTest(number, nodes)
       number++
       return nodes

@@ -75,7 +75,7 @@ export class FusedEntryExit extends GapSteps {
   private readonly flushing: number
   private readonly folding: number
   /** 1, the length of the ap_lists that `flushOnly` is for, if the row that fills is `flush`; otherwise -1, which none has. */
-  private readonly fillsOnly: number
+  private readonly onlyCount: number
   /** 1 if every entry accesses the hardware; and if every exit does. */
   private readonly writesHcr: number
   private readonly savesVmcr: number
@@ -107,7 +107,7 @@ export class FusedEntryExit extends GapSteps {
     const isPlain =
       flushing === STEP_FLUSH || (flushing === STEP_FLUSH_WRITING_HCR && folding === STEP_FOLD_SAVING_VMCR)
     this.flushing = isPlain ? 0 : flushing
-    this.fillsOnly = flushing === 0 || flushing === STEP_FLUSH ? 1 : -1
+    this.onlyCount = flushing === 0 || flushing === STEP_FLUSH ? 1 : -1
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
     this.entryGap = this.gapOfRow('entryAround', this.entryGaps, [
@@ -212,7 +212,7 @@ export class FusedEntryExit extends GapSteps {
 
   /** @inline */
   private fillSome(v: Vcpu, pe: Pe, count: number): void {
-    if (count === this.fillsOnly) this.vgic.flushOnly(v, pe, HCR_IN_USE)
+    if (count === this.onlyCount) this.vgic.flushOnly(v, pe, HCR_IN_USE)
     else this.fillOtherwise(v, pe, count)
   }
 

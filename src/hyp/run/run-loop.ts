@@ -84,34 +84,34 @@ export class RunLoop extends FusedSteps {
    * The head of the loop, if the superinstruction `entry` or `entryDirect` begins there, or `entryAround`, and the program
    * counter of `guest` at the end of the former; otherwise -1.
    */
-  private readonly fusedHead: number
-  private readonly aroundHead: number
-  private readonly entered: number
+  private readonly entryPc: number
+  private readonly aroundEntryPc: number
+  private readonly enteredPc: number
   /**
    * The guest's only row, if the superinstruction `exit` follows it, or `exitAround` that does as much, and if any other
    * `exitAround` does; the row after it in the first case, and where that begins in the table in the other; and the table
    * word with the successor for reason 0 after either. Otherwise -1.
    */
-  private readonly guest: number
-  private readonly aroundGuest: number
-  private readonly left: number
-  private readonly aroundLeft: number
-  private readonly reasons: number
+  private readonly guestPc: number
+  private readonly aroundGuestPc: number
+  private readonly exitPc: number
+  private readonly aroundExitAt: number
+  private readonly reasonsAt: number
   /**
    * Where the superinstruction begins that a WFI leads to, if that is `putForHalt`; that an access to a system register leads
    * to, if it is `sysreg` or `sysregByShadow`; and that of MMIO, if it is `mmio` or `mmioFromMemory`. Otherwise -1.
    */
-  private readonly halting: number
-  private readonly sending: number
-  private readonly sendingByShadow: number
-  private readonly accessing: number
-  private readonly accessingMemory: number
+  private readonly haltPc: number
+  private readonly sysregPc: number
+  private readonly sysregByShadowPc: number
+  private readonly mmioPc: number
+  private readonly mmioFromMemoryPc: number
   /**
-   * The `poll` of the next looks after `halting`, if a look in vain leads to itself and the last one to `loadAfterHalt`; and the
+   * The `poll` of the next looks after `haltPc`, if a look in vain leads to itself and the last one to `loadAfterHalt`; and the
    * latter. Otherwise -1.
    */
-  private readonly polling: number
-  private readonly loading: number
+  private readonly pollPc: number
+  private readonly loadPc: number
   /** The question of this `poll`, and where it leads when the window is over. */
   private readonly pollsFor: number
   private readonly pollsOver: number
@@ -131,32 +131,32 @@ export class RunLoop extends FusedSteps {
     const last = (pc: number): number => table[(pc << TABLE_SHIFT) + TABLE_LAST]
     const isExit = fusedExit === 'exit' || (fusedExit === 'exitAround' && this.exitsPlainly)
     const isAroundExit = fusedExit === 'exitAround' && !isExit
-    this.guest = isExit ? guests[0] : -1
-    this.aroundGuest = isAroundExit ? guests[0] : -1
-    this.left = isExit ? exit : -1
-    this.aroundLeft = isAroundExit ? exit << TABLE_SHIFT : -1
-    this.reasons = isExit || isAroundExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
+    this.guestPc = isExit ? guests[0] : -1
+    this.aroundGuestPc = isAroundExit ? guests[0] : -1
+    this.exitPc = isExit ? exit : -1
+    this.aroundExitAt = isAroundExit ? exit << TABLE_SHIFT : -1
+    this.reasonsAt = isExit || isAroundExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
     const begins = (name: string, at: number): number =>
       at >= 0 && fusedAt(table, asPc(table[at]))?.name === name ? table[at] : -1
-    const after = (reason: number): number => (this.reasons < 0 ? -1 : this.reasons + reason)
-    this.halting = begins('putForHalt', after(EXIT_WFI))
-    this.sending = begins('sysreg', after(EXIT_SYSREG))
-    this.sendingByShadow = begins('sysregByShadow', after(EXIT_SYSREG))
-    this.accessing = begins('mmio', after(EXIT_MMIO))
-    this.accessingMemory = begins('mmioFromMemory', after(EXIT_MMIO))
-    const polling = begins('poll', (this.halting << TABLE_SHIFT) + TABLE_NEXT)
+    const after = (reason: number): number => (this.reasonsAt < 0 ? -1 : this.reasonsAt + reason)
+    this.haltPc = begins('putForHalt', after(EXIT_WFI))
+    this.sysregPc = begins('sysreg', after(EXIT_SYSREG))
+    this.sysregByShadowPc = begins('sysregByShadow', after(EXIT_SYSREG))
+    this.mmioPc = begins('mmio', after(EXIT_MMIO))
+    this.mmioFromMemoryPc = begins('mmioFromMemory', after(EXIT_MMIO))
+    const polling = begins('poll', (this.haltPc << TABLE_SHIFT) + TABLE_NEXT)
     const poll = polling << TABLE_SHIFT
-    this.loading = begins('loadAfterHalt', poll + TABLE_ELSE_2)
-    this.polling = this.loading >= 0 && table[poll + TABLE_NEXT] === polling ? polling : -1
+    this.loadPc = begins('loadAfterHalt', poll + TABLE_ELSE_2)
+    this.pollPc = this.loadPc >= 0 && table[poll + TABLE_NEXT] === polling ? polling : -1
     this.pollsFor = table[poll + TABLE_ANY]
     this.pollsOver = table[poll + TABLE_ELSE_1]
     const fusedEntry = fusedAt(table, head)?.name
     const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
-    this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
-    this.aroundHead = isAround ? head : -1
-    this.entered = this.fusedHead < 0 && this.aroundHead < 0 ? -1 : last(head)
-    this.entryRows = rowsBetween(table, this.fusedHead, this.entered)
-    this.exitRows = rowsBetween(table, this.left, last(exit))
+    this.entryPc = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
+    this.aroundEntryPc = isAround ? head : -1
+    this.enteredPc = this.entryPc < 0 && this.aroundEntryPc < 0 ? -1 : last(head)
+    this.entryRows = rowsBetween(table, this.entryPc, this.enteredPc)
+    this.exitRows = rowsBetween(table, this.exitPc, last(exit))
   }
 
   /** The state of a vCPU's thread, a THREAD_ value. */
@@ -229,7 +229,7 @@ export class RunLoop extends FusedSteps {
     if (this.words[v + VCPU_NOTIFIER] !== 0) this.runNotifier(v)
     if (this.words[v + VCPU_PE] === 0) return this.threadState(v)
     const pc = asPc(this.words[v + VCPU_PC])
-    return pc === this.polling ? this.polls(v) : this.runFrom(v, pc)
+    return pc === this.pollPc ? this.polls(v) : this.runFrom(v, pc)
   }
 
   /**
@@ -237,7 +237,7 @@ export class RunLoop extends FusedSteps {
    * call returns for being true in 11 instructions otherwise.
    */
   enter(v: Vcpu): number {
-    if (this.aroundHead >= 0) return this.enterAround(v)
+    if (this.aroundEntryPc >= 0) return this.enterAround(v)
     return this.entersAtOnce(v) === true ? THREAD_IN_GUEST : this.run(v)
   }
 
@@ -246,11 +246,11 @@ export class RunLoop extends FusedSteps {
     const { words, table } = this
     const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
-    const isAtEntry = words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0
+    const isAtEntry = words[v + VCPU_PC] === this.aroundEntryPc && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
-    const at = this.aroundHead << TABLE_SHIFT
+    const at = this.aroundEntryPc << TABLE_SHIFT
     if (this.entersAround(v, pe, at, thread) === true) {
-      words[v + VCPU_PC] = this.entered
+      words[v + VCPU_PC] = this.enteredPc
       return THREAD_IN_GUEST
     }
     return this.runOn(v, table[at + TABLE_ELSE_2])
@@ -264,9 +264,9 @@ export class RunLoop extends FusedSteps {
     const { words } = this
     const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
-    const isAtEntry = words[v + VCPU_PC] === this.fusedHead && words[v + VCPU_NOTIFIER] === 0
+    const isAtEntry = words[v + VCPU_PC] === this.entryPc && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & TO_DO) return false
-    words[v + VCPU_PC] = this.entered
+    words[v + VCPU_PC] = this.enteredPc
     this.fusedEntry(v, pe, thread)
     return true
   }
@@ -274,8 +274,8 @@ export class RunLoop extends FusedSteps {
   /** Takes a thread whose guest has exited to where its reason leads, if a superinstruction does; otherwise does nothing. */
   exitsAtOnce(v: Vcpu): boolean {
     const { words } = this
-    if (words[v + VCPU_PC] !== this.left || words[v + VCPU_NOTIFIER] !== 0) return false
-    words[v + VCPU_PC] = this.exitToReason(v, this.left << TABLE_SHIFT)
+    if (words[v + VCPU_PC] !== this.exitPc || words[v + VCPU_NOTIFIER] !== 0) return false
+    words[v + VCPU_PC] = this.exitToReason(v, this.exitPc << TABLE_SHIFT)
     return true
   }
 
@@ -285,14 +285,14 @@ export class RunLoop extends FusedSteps {
    */
   leaveAtOnce(v: Vcpu, reason: number): number {
     const { words } = this
-    if (words[v + VCPU_PC] !== this.guest) {
+    if (words[v + VCPU_PC] !== this.guestPc) {
       this.exit(v, reason)
       return 0
     }
     const pe = asPe(words[v + VCPU_PE])
     this.leaveGuest(v, pe, reason)
     this.fusedExit(v, pe)
-    words[v + VCPU_PC] = this.table[this.reasons + reason]
+    words[v + VCPU_PC] = this.table[this.reasonsAt + reason]
     return this.exitRows
   }
 
@@ -303,10 +303,10 @@ export class RunLoop extends FusedSteps {
   leave(v: Vcpu, reason: number): number {
     const { words } = this
     let pc: number
-    if (words[v + VCPU_PC] !== this.guest) pc = this.leaveOtherwise(v, reason)
+    if (words[v + VCPU_PC] !== this.guestPc) pc = this.leaveOtherwise(v, reason)
     else {
       const pe = asPe(words[v + VCPU_PE])
-      pc = this.table[this.reasons + reason]
+      pc = this.table[this.reasonsAt + reason]
       // Before the rows of the exit, none of which looks where its thread is: after a call V8 reads anew what it needs.
       words[v + VCPU_PC] = pc
       this.leaveGuest(v, pe, reason)
@@ -321,11 +321,11 @@ export class RunLoop extends FusedSteps {
    */
   private leaveOtherwise(v: Vcpu, reason: number): number {
     const { words } = this
-    if (words[v + VCPU_PC] === this.aroundGuest) {
+    if (words[v + VCPU_PC] === this.aroundGuestPc) {
       const pe = asPe(words[v + VCPU_PE])
       this.leaveGuest(v, pe, reason)
-      this.exitAround(v, pe, this.aroundLeft)
-      words[v + VCPU_PC] = this.table[this.reasons + reason]
+      this.exitAround(v, pe, this.aroundExitAt)
+      words[v + VCPU_PC] = this.table[this.reasonsAt + reason]
     } else this.exit(v, reason)
     return words[v + VCPU_PC]
   }
@@ -336,11 +336,11 @@ export class RunLoop extends FusedSteps {
    */
   private takeAfter(v: Vcpu, pc: number): number {
     const at = pc << TABLE_SHIFT
-    if (pc === this.halting) return this.putForHalt(v, at)
-    if (pc === this.sending) return this.emulateSysregAndSkip(v, at)
-    if (pc === this.accessing) return this.emulateMmioAndSkip(v, at)
-    if (pc === this.sendingByShadow) return this.emulateSysregByShadowAndSkip(v, at)
-    if (pc === this.accessingMemory) return this.emulateMmioFromMemoryAndSkip(v, at)
+    if (pc === this.haltPc) return this.putForHalt(v, at)
+    if (pc === this.sysregPc) return this.emulateSysregAndSkip(v, at)
+    if (pc === this.mmioPc) return this.emulateMmioAndSkip(v, at)
+    if (pc === this.sysregByShadowPc) return this.emulateSysregByShadowAndSkip(v, at)
+    if (pc === this.mmioFromMemoryPc) return this.emulateMmioFromMemoryAndSkip(v, at)
     return pc === ENDED ? ENDED : this.takeAt(v, pc)
   }
 
@@ -379,14 +379,14 @@ export class RunLoop extends FusedSteps {
   }
 
   /**
-   * `look` at `polling`, where the thread is, by fields instead of the table; and what follows if the halt has ended.
+   * `look` at `pollPc`, where the thread is, by fields instead of the table; and what follows if the halt has ended.
    * @noinline
    */
   private polls(v: Vcpu): number {
     const { words } = this
     if (this.halt.pollAgain(words, v) === false) return this.runOn(v, this.pollsOver)
     if (this.canRun(words, v, this.pollsFor) === false) return THREAD_POLLS
-    return this.runOn(v, this.loadAfterHalt(v, this.loading << TABLE_SHIFT))
+    return this.runOn(v, this.loadAfterHalt(v, this.loadPc << TABLE_SHIFT))
   }
 
   /** Takes the step of a row after which, or before which, the thread may come to rest; returns as a superinstruction does. */

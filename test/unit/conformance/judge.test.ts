@@ -180,7 +180,7 @@ describe('a tally', () => {
     const tally = { ...newTally('a.jsonl.gz', 'op by op'), passed: 1, failed: 2, skipped: 3, either: 4 }
     tally.pastTrusted = { agree: 5, total: 6 }
     expect(summary(tally)).toBe(
-      'a.jsonl.gz [op by op]: passed 1 failed 2 skipped 3 either 4; past trusted: 5 of 6 agree',
+      'a.jsonl.gz [op by op]: passed 1 failed 2 skipped 3 either 4; not judged: 5 of 6 agree',
     )
   })
 })

@@ -62,7 +62,7 @@ const run = (name: string, ...traces: unknown[]) => program.run(program.recordin
 describe('a recording of suite phys', () => {
   it('is replayed, each trace from reset; what the architecture does not fix is skipped', () => {
     const { status, stdout } = run('good.jsonl.gz', trace(), trace({ config: { ...config, trusted: 13 } }))
-    expect(stdout).toContain('passed 26 failed 0 skipped 2 either 0; past trusted: 2 of 2 agree')
+    expect(stdout).toContain('passed 26 failed 0 skipped 2 either 0; not judged: 2 of 2 agree')
     expect(stdout).toContain('skipped 2: access-size')
     expect(status).toBe(0)
   })

@@ -47,10 +47,10 @@ describe('the ich recording', () => {
     const { status, stdout, stderr } = lines
     const [first, second] = stdout.split('\n')
     expect(first).toMatch(
-      /^test\/fixtures\/ich\.jsonl\.gz \[traces\]: passed 24520 failed 0 skipped 0 either 113; past trusted: \d+ of 4192 agree$/,
+      /^test\/fixtures\/ich\.jsonl\.gz \[traces\]: passed 24520 failed 0 skipped 0 either 113; not judged: \d+ of 4192 agree$/,
     )
     expect(second).toBe(
-      'test/fixtures/ich.jsonl.gz [op by op]: passed 28070 failed 0 skipped 495 either 260; past trusted: 0 of 0 agree',
+      'test/fixtures/ich.jsonl.gz [op by op]: passed 28070 failed 0 skipped 495 either 260; not judged: 0 of 0 agree',
     )
     expect(stderr).toBe('')
     expect(status).toBe(0)
@@ -70,7 +70,7 @@ describe('the ich recording', () => {
       tallies.map(
         ({ file, mode, passed, failed, skipped, either, pastTrusted: { agree, total } }) =>
           `${file} [${mode}]: passed ${passed} failed ${failed} skipped ${skipped} either ${either}; ` +
-          `past trusted: ${agree} of ${total} agree`,
+          `not judged: ${agree} of ${total} agree`,
       ),
     ).toEqual(lines.stdout.split('\n').slice(0, 2))
     expect(json.status).toBe(0)

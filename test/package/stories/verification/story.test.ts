@@ -141,10 +141,10 @@ test('a driver that leaves a barrier out is told which, and one that does what i
     gic.writeMemory(0x4004_0004 + 8 * n, Number(doubleword >> 32n))
   })
   gic.writeMmio(GITS + 0x88, 4, 32 * commands.length)
-  gic.sendMsi(7, 0) // no SYNC behind MAPTI
+  gic.sendMsi(7, 0) // no SYNC after MAPTI
   gic.writeMmio64(RD + 0x2_0078, valid) // GICR_VPENDBASER.Valid without a table of vPEs
   assert.deepEqual(heard, [
-    'B1 MAPTI, behind which there is no barrier: device 7 event 0',
+    'B1 MAPTI, after which there is no barrier: device 7 event 0',
     'vpropbaser-invalid',
   ])
   assert.deepEqual([gic.missingBarriers, gic.unpredictable], [['B1'], ['vpropbaser-invalid']])

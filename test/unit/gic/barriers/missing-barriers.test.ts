@@ -528,7 +528,7 @@ describe('the detector', () => {
       onMissingBarrier: ({ what }) => reports.push(what),
     })
     gic.sendMsi(1, 0)
-    expect(reports).toEqual(['MAPTI, behind which there is no barrier: device 1 event 0'])
+    expect(reports).toEqual(['MAPTI, after which there is no barrier: device 1 event 0'])
   })
 
   it('remembers in the state: a restored GIC knows what was not synchronised, and what was reported', () => {

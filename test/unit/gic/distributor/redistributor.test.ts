@@ -28,6 +28,18 @@ describe('GICR_TYPER', () => {
     ])
   })
 
+  it('has Last at the end of regions that are adjacent, not at that of each, in whatever order they are', () => {
+    const lasts = (...bases: number[]) => {
+      const gic = new Gic({ cpus: bases.length, gicr: bases.map((base) => ({ base, count: 1 })) })
+      return bases.map((base) => gic.readMmio(base + TYPER, 4) & Number(LAST))
+    }
+    expect(lasts(0x4000_0000, 0x4002_0000)).toEqual([0, 0x10])
+    expect(lasts(0x4002_0000, 0x4000_0000, 0x4006_0000)).toEqual([0x10, 0, 0x10])
+    // A region has room for more redistributors than there are CPUs.
+    const gic = new Gic({ cpus: 1, gicr: [{ base: 0x4000_0000, count: 4 }] })
+    expect(gic.readMmio(0x4000_0000 + TYPER, 4) & Number(LAST)).toBe(0x10)
+  })
+
   it('hard case 29: its 64 bits, and those of other registers, are two 32-bit halves as well', () => {
     const { gic } = new Board()
     const frame = GICR + 3 * GICR_STRIDE

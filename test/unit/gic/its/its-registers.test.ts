@@ -5,6 +5,9 @@ import { GITS, gits, ItsBoard, its, mapped, VALID } from './its-board.ts'
 
 const ONES = 0xffff_ffff_ffff_ffffn
 
+/** One CPU, whose redistributor leaves room for ITSs. */
+const ONE = { cpus: 1, gicr: [{ base: 0x2000_0000, count: 1 }], memoryLines: 4 }
+
 describe('the registers of an ITS', () => {
   it('have their reset values: GITS_BASER<n> with pages of 64 KiB, devices and collections of 8 bytes', () => {
     const { gic } = new ItsBoard()
@@ -14,6 +17,46 @@ describe('the registers of an ITS', () => {
     expect([gits.CTLR, gits.IIDR].map((at) => gic.readMmio(at, 4))).toEqual([0x8000_0000, 0x43b])
     expect([gits.CBASER, gits.CWRITER, gits.CREADR].map((at) => gic.readMmio64(at))).toEqual([0n, 0n, 0n])
     expect(gic.readMmio(GITS + 0xffe8, 4)).toBe(0x3b)
+  })
+
+  it.each([
+    { version: '3', numbers: [0, 0] },
+    { version: '4.0', numbers: [0, 1] },
+    { version: '4.1', numbers: [0, 1] },
+  ] as const)('GITS_CTLR.ITS_Number tells ITSs apart for VMOVP: version $version', ({ version, numbers }) => {
+    const bases = [GITS, GITS + 0x4_0000]
+    const gic = new Gic({ ...ONE, version, its: bases.map((base) => ({ base, vmovp: 0 })) })
+    const read = () => bases.map((base) => (gic.readMmio(base, 4) >>> 4) & 0xf)
+    expect(read()).toEqual(numbers)
+    for (const base of bases) gic.writeMmio(base, 4, 0xf0)
+    expect(read()).toEqual(numbers)
+    const alone = new Gic({ ...ONE, version, its: [{ base: GITS }] })
+    expect(alone.readMmio(GITS, 4)).toBe(0x8000_0000)
+  })
+
+  it.each([
+    { version: '3', enabled: 0x8000_0001 },
+    { version: '4.0', enabled: 0x8000_0001 },
+    { version: '4.1', enabled: 1 },
+  ] as const)(
+    'GITS_CTLR.Quiescent is 0 while the ITS is enabled on GICv4.1: version $version',
+    ({ version, enabled }) => {
+      const gic = new Gic({ ...ONE, version, its: [{ base: GITS }] })
+      gic.writeMmio(GITS, 4, 1)
+      expect(gic.readMmio(GITS, 4)).toBe(enabled)
+      gic.writeMmio(GITS, 4, 0)
+      expect(gic.readMmio(GITS, 4)).toBe(0x8000_0000)
+    },
+  )
+
+  it('GITS_MPIDR is the affinity of GICv4.1, as far as GITS_TYPER.SVPET says, and RES0 with SVPET 0', () => {
+    const mpidr = (version: '4.0' | '4.1', svpet: 0 | 1 | 2 | 3) =>
+      new Gic({ ...ONE, version, its: [{ base: GITS, svpet, affinity: 0x0102_0300 }] }).readMmio(
+        GITS + 0x18,
+        4,
+      )
+    expect([mpidr('4.1', 0), mpidr('4.1', 1), mpidr('4.1', 3)]).toEqual([0, 0x0102_0300, 0x0102_0300])
+    expect(mpidr('4.0', 3)).toBe(0)
   })
 
   it('GITS_IIDR and the halves of GITS_TYPER are read only with 4-byte accesses', () => {

@@ -101,6 +101,20 @@ describe('physical SGIs', () => {
     expect(board.gic.readSysreg(0, ICC_IAR1_EL1, 2)).toBe(5)
   })
 
+  it('are not made active by a write of GICR_ISACTIVER0 with nASSGIreq, unlike PPIs, and no more once it is set (7)', () => {
+    const board = withRequest(NASSGI)
+    board.gic.writeMmio(board.rd(0) + 0x1_0300, 4, 0x20 | (1 << 20))
+    expect(board.gic.readMmio(board.rd(0) + 0x1_0300, 4)).toBe(1 << 20)
+    expect(acknowledged(board)).toBe(false)
+
+    const other = withRequest(0)
+    expect(acknowledged(other)).toBe(true)
+    other.gic.writeMmio(other.rd(0) + 0x1_0300, 4, 1 << 20)
+    other.gic.writeMmio(GICD, 4, 0)
+    other.gic.writeMmio(GICD, 4, NASSGI | 2)
+    expect(other.gic.readMmio(other.rd(0) + 0x1_0300, 4)).toBe(1 << 20)
+  })
+
   it('are active until they are deactivated without it, as PPIs and SPIs always are (8)', () => {
     const board = withRequest(0)
     expect(acknowledged(board)).toBe(true)

@@ -169,6 +169,23 @@ describe('GICR_INVLPIR and GICR_INVALLR of GICv4.1', () => {
     expect(board.gic.readMmio(board.rd(0) + 0xc0, 4) & 1).toBe(0)
   })
 
+  it('written with 32 bits have zeros above: V = 0; their upper halves alone do nothing', () => {
+    const board = mapped().load(1, 0)
+    board
+      .configureLpi(8300)
+      .send(0, (1n << 32n) | 0x0an, (8300n << 32n) | 9n, 0n)
+      .int(9)
+      .int(0)
+    board.configureLpi(8300, 0xa0, false).configure(1, VLPI, 0xa0, false)
+    for (const upper of [0xa4, 0xb4]) board.gic.writeMmio(board.rd(0) + upper, 4, 0x8000_0001)
+    expect([board.gic.line(0, 'irq'), board.virq()]).toEqual([1, 1])
+    board.gic.writeMmio(board.rd(0) + 0xa0, 4, 8300)
+    expect([board.gic.line(0, 'irq'), board.virq()]).toEqual([0, 1])
+    board.configureLpi(8300)
+    board.gic.writeMmio(board.rd(0) + 0xb0, 4, 0)
+    expect([board.gic.line(0, 'irq'), board.virq()]).toEqual([1, 1])
+  })
+
   it('of vPEs and INTIDs that are not there do nothing', () => {
     const board = mapped().load(1, 0).int(0)
     for (const vpe of [0, 3, 0xffff]) board.invlpir(0, vpe, VLPI).invallr(0, vpe)

@@ -9,6 +9,7 @@ import {
   type Design,
   type DesignNode,
   forever,
+  gicv4Part,
   leaveLoop,
   ownStep,
   part,
@@ -432,6 +433,18 @@ describe('a value that belongs into no design is refused, with the place where i
     ['words[1] must be a string, but is 5.', () => checkShape({ ...design(a), words: wrong(['w', 5]) })],
     ['words has w twice: name each word once.', () => checkShape({ ...design(a), words: ['w', 'v', 'w'] })],
     ['Design small must begin with a step.', () => compile(design(forever()))],
+    ['a is not a test: it has no outcomes.', () => branch(a, {})],
+    ...['', 'a/b', 'a#2'].map(
+      (name) =>
+        [
+          `thread[1].name must be a name for addresses such as wfi/preemptOff#2, without / and #, but is "${name}".`,
+          () => checkShape(broken({ ...a, name })),
+        ] as const,
+    ),
+    [
+      'name must be a name for addresses such as wfi/preemptOff#2, without / and #, but is "in/out".',
+      () => part('in/out', a),
+    ],
   ])('%s', (message, build) => {
     expect(build).toThrow(expect.objectContaining({ code: 'argument', message }))
   })
@@ -483,6 +496,18 @@ describe('a value that belongs into no design is refused, with the place where i
     [
       'The thread of small comes to an end after load: end it with stop, or put it into forever.',
       { thread: [steps.load] },
+    ],
+    [
+      'The thread of small comes to an end after load without GICv4: end it with stop, or put it into forever.',
+      { thread: [steps.load, gicv4Part('loop', forever(steps.load))] },
+    ],
+    [
+      'small has a in the wrong list: it belongs into the thread: a notifier cannot do it in its place.',
+      { schedOut: [{ ...a, ends: true }] },
+    ],
+    [
+      'a is not a test: it has no outcomes.',
+      { thread: [{ kind: 'branch', test: a, cases: [] }, steps.stop] },
     ],
   ])('%s', (message, lists) => {
     const right = {

@@ -268,8 +268,15 @@ describe('an edit', () => {
   it('tells steps of one name and place apart by a number', () => {
     const message = thrown(() => edit(design).omit('wfi/preemptOff'))
     expect(message).toBe(
-      '2 places of wfi-flag match wfi/preemptOff (wfi/preemptOff, wfi/preemptOff#2): say more of the path.',
+      '2 places of wfi-flag match wfi/preemptOff: say which of wfi/preemptOff#1, wfi/preemptOff#2.',
     )
+  })
+
+  it('omits a question of a design that nothing depends on, and no test', () => {
+    const asks = ownStep('asks?', () => 0, ['no', 'yes'])
+    const asking = edit(design).insertBefore('entry/flush', asks)
+    expect(paths(asking.omit('entry/asks?').design('as before'))).toEqual(paths(design))
+    expect(thrown(() => edit(design).omit('signalPending?'))).toMatch(/is a test: replace it by one with/)
   })
 
   it('takes that number in an address, which the first has too', () => {
@@ -329,7 +336,7 @@ describe('an edit', () => {
 
   it('refuses an address that several steps have, and lists them', () => {
     expect(thrown(() => edit(design).omit('timerLoad'))).toBe(
-      '5 places of wfi-flag match timerLoad (load/timerLoad, signal/timerLoad, userspace/timerLoad, mmio/timerLoad, schedIn/timerLoad): say more of the path.',
+      '5 places of wfi-flag match timerLoad: say which of load/timerLoad, signal/timerLoad, userspace/timerLoad, mmio/timerLoad, schedIn/timerLoad.',
     )
   })
 
@@ -413,6 +420,15 @@ describe('a baseline of a design that was edited before', () => {
         `${design.name} has no step ${name}, which ${baseline} edits: apply ${baseline} first, and edit what it returns.`,
       ),
     )
+  })
+
+  it('is refused if it has a step of its own by the name of one that the baseline edits', () => {
+    const own = ownStep('put', () => 0)
+    const design = edit(designs.wfiFullPut).insertAfter('exit/fold', own).design('edited')
+    for (const [baseline, apply] of Object.entries({ kvm61, kvm72 }))
+      expect(thrown(() => apply(design))).toBe(
+        `edited has a step put of its own: ${baseline} edits the library's of that name, so call it otherwise.`,
+      )
   })
 
   it('does without the steps that no Linux has', () => {

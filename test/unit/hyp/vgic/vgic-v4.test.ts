@@ -134,7 +134,7 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
     expect(machine.stateOf(machine.actors[0])).toBe('done')
   })
 
-  it('is the host’s again after the guest’s DISCARD, and then means nothing to the guest', () => {
+  it('hard case 52: is the host’s again after the guest’s DISCARD, and then means nothing to the guest', () => {
     const machine = forwarded(version, (its) => its.discard(DEVICE, 0))
     const [actor] = machine.actors
     const v4 = v4Of(machine)
@@ -146,6 +146,31 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
     for (let i = 0; i < 200; i++) machine.step(actor)
     expect(machine.explain(VLPI).reason).not.toBe('delivered')
     expect(v4.forwarding.its.lpis.find(VLPI)).toBe(0)
+  })
+
+  it('hard case 52: is injected by software after the guest’s DISCARD and MAPTI of the same event', () => {
+    const machine = forwarded(version, (its) => its.discard(DEVICE, 0).mapEvent(DEVICE, 0, VLPI, 0))
+    const [actor] = machine.actors
+    const v4 = v4Of(machine)
+    const { its } = v4.forwarding
+    const commands = commandsOf(machine, () => {
+      for (let i = 0; v4.forwarding.isForwarded(0) || its.lpis.find(VLPI) === 0; i++) {
+        machine.step(actor)
+        expect(i).toBeLessThan(5000)
+      }
+      for (let i = 0; i < 200; i++) machine.step(actor)
+    })
+    expect(commands.filter((text) => text.startsWith('VMAP'))).toEqual([])
+    expect(v4.forwarding.isForwarded(0)).toBe(false)
+    const irq = its.lpis.find(VLPI)
+    if (irq === 0) throw new Error('not mapped')
+    machine.internals.deviceSteps.sendToHost(DEVICE, 0)
+    const acknowledged: (number | undefined)[] = []
+    while (machine.stateOf(actor) === 'ready') {
+      acknowledged.push(machine.trace(actor).acknowledged)
+      expect(isPendingInHardware(machine.hypervisor, irq)).toBe(false)
+    }
+    expect(acknowledged.filter((intid) => intid !== undefined)).toEqual([VLPI])
   })
 
   it('takes the pending state of its LPI along when it is forwarded', () => {
