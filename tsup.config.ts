@@ -1,5 +1,6 @@
 import { defineConfig, type Options } from 'tsup'
-import { inlineConstants, keepConstants } from './tools/constants.ts'
+import { keepConstants } from './tools/chunk-constants.ts'
+import { inlineConstants } from './tools/constants.ts'
 import { withoutSources } from './tools/source-maps.ts'
 
 const toolEntries = [

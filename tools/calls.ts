@@ -21,7 +21,8 @@
  */
 import type MagicString from 'magic-string'
 import ts from 'typescript'
-import { type LocalDeclaration, localsIn } from './modules.ts'
+import { refused } from './refused.ts'
+import { type LocalDeclaration, localsIn } from './scopes.ts'
 
 /** A spread part is 46 bytes of bytecode in V8 11.3: more than 460 together, with some to spare. */
 const SPREAD_PARTS = 14
@@ -83,12 +84,19 @@ export const hasTag = (node: ts.Node, ...tags: string[]): boolean =>
 function partsOf(node: ts.SignatureDeclaration): { readonly body: ts.Block; readonly first: string } {
   const body = 'body' in node ? node.body : undefined
   const [first] = node.parameters
+  const optional = node.parameters.find(isOptionalHandle)
+  if (optional) throw refused(optional, '@noinline and @masked make a handle of undefined, give it a value')
+  if (first?.type && /\b(null|any|unknown)\b/.test(first.type.getText()))
+    throw refused(first, '@noinline throws for null, put another parameter first')
   if (!body || !ts.isBlock(body) || first === undefined || !ts.isIdentifier(first.name))
     throw new Error(
       `@noinline and @masked are for functions that have a block and a parameter, unlike ${node.getText()}`,
     )
   return { body, first: first.name.text }
 }
+
+const isOptionalHandle = ({ questionToken, type }: ts.ParameterDeclaration): boolean =>
+  questionToken !== undefined && type !== undefined && isHandleType.test(type.getText())
 
 /** `words[v + VCPU_PE]` of a parameter `v: Vcpu` */
 function maskParameters({ parameters }: ts.SignatureDeclaration, body: ts.Block, edited: MagicString): void {
@@ -102,7 +110,8 @@ function maskParameters({ parameters }: ts.SignatureDeclaration, body: ts.Block,
 function maskMade(node: ts.Node, edited: MagicString): void {
   if (ts.isCallExpression(node) && isHandle.test(node.expression.getText())) {
     edited.appendLeft(node.getStart(), '(')
-    edited.appendRight(node.end, ` & ${OFFSET_BITS})`)
+    // Before what comes after a sum that ends there, as this is a part of it.
+    edited.prependRight(node.end, ` & ${OFFSET_BITS})`)
   }
   ts.forEachChild(node, (child) => maskMade(child, edited))
 }

@@ -1,8 +1,8 @@
 /**
  * Transforms of the build that make bindings constant for hot code. V8 inlines a call, and folds a number, only if it
  * knows that the binding never changes; esbuild folds a number across modules only from a module that has nothing but
- * numbers. There are five, each on a parsed file, and none changes line numbers. calls.ts has a sixth, and before them all
- * inline-expressions.ts and inline-statements.ts take out calls:
+ * numbers. There are three, each on a parsed file, and none changes line numbers. calls.ts has a fourth, and
+ * chunk-constants.ts those of bundled chunks; and before them all inline-expressions.ts and inline-statements.ts take out calls:
  *
  * - a file's literal constants get a module of their own, which the file imports and exports again. A module of
  *   literals, such as the generated ones, is one already. An encoding, `encodeSysreg` of literals, becomes one;
@@ -10,10 +10,7 @@
  *   declared function that returns what it is given;
  * - a sum that is the index of a word, or part of one, becomes one of 32 bits, by `| 0`, so that V8 need not check that it
  *   is: two of the eight instructions that an access takes. So does a parameter that a word is set to, which V8 would
- *   convert to a double and back: an Int32Array keeps the same 32 bits of either;
- * - what a bundled chunk declares, imports and exports becomes constants of its own;
- * - a constant that a chunk computes is marked as pure, so that a bundler leaves out the tables that nobody asks for.
- *   package.json says the same of whole chunks: `sideEffects: false`.
+ *   convert to a double and back: an Int32Array keeps the same 32 bits of either.
  */
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -25,6 +22,7 @@ import { isBounded, isHandle, keepCalls } from './calls.ts'
 import { InlineExpressions } from './inline-expressions.ts'
 import { InlineStatements } from './inline-statements.ts'
 import { lineEndsOf, parse } from './modules.ts'
+import { declarationOf } from './scopes.ts'
 
 interface Constant {
   readonly name: string
@@ -51,12 +49,13 @@ function constantOf(statement: ts.Statement): Constant | undefined {
 /** The number that `encodeSysreg` of five literals is. */
 function encodingOf(value: ts.Expression | undefined): number | undefined {
   if (!value || !ts.isCallExpression(value) || value.expression.getText() !== 'encodeSysreg') return undefined
-  if (!value.arguments.every(ts.isNumericLiteral)) return undefined
-  const [op0, op1, crn, crm, op2] = value.arguments.map((part) => Number(part.getText()))
+  const parts = value.arguments.filter(ts.isNumericLiteral)
+  if (parts.length !== value.arguments.length) return undefined
+  const [op0, op1, crn, crm, op2] = parts.map(({ text }) => Number(text))
   return encodeSysreg(op0, op1, crn, crm, op2)
 }
 
-function isLiteral(value: ts.Expression | undefined): boolean {
+export function isLiteral(value: ts.Expression | undefined): boolean {
   if (value === undefined) return false
   if (ts.isNumericLiteral(value)) return true
   if (ts.isPrefixUnaryExpression(value))
@@ -98,10 +97,11 @@ function withoutConstants(path: string, source: string): string {
     const { name, body } = declaration
     const keyword = declaration.getChildren().find(({ kind }) => kind === ts.SyntaxKind.FunctionKeyword)
     const isPlain =
-      !declaration.asteriskToken &&
-      !declaration.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword)
+      !declaration.asteriskToken && !declaration.modifiers?.some(({ kind }) => isKeptAs.has(kind))
     if (!name || !body || !keyword || !isPlain || returnsItsArgument(declaration)) return
     edited.update(keyword.getStart(), name.end, `const ${name.text} = function`)
+    const next = file.statements.find(({ pos }) => pos === declaration.end)
+    if (next && goesOn.test(next.getText())) edited.appendRight(declaration.end, ';')
   }
 
   /** `words[v + VCPU_PC]`, `const at = pe + ICH_LR` before `words[at]`, `asIrq(v + VCPU_SGIS)`, and `irq` in `words[at] = irq` */
@@ -134,6 +134,15 @@ function withoutConstants(path: string, source: string): string {
  */
 export const isWords = /^(this\.)?(words|table|ops|before|slots|tables)$/
 
+/** What a statement begins with that would go on with an expression before it. */
+const goesOn = /^[[(`/+-]/
+
+/** What no constant can be. */
+const isKeptAs: ReadonlySet<ts.SyntaxKind> = new Set([
+  ts.SyntaxKind.AsyncKeyword,
+  ts.SyntaxKind.DefaultKeyword,
+])
+
 const isArithmetic: ReadonlySet<ts.SyntaxKind> = new Set([
   ts.SyntaxKind.PlusToken,
   ts.SyntaxKind.MinusToken,
@@ -141,9 +150,9 @@ const isArithmetic: ReadonlySet<ts.SyntaxKind> = new Set([
 ])
 
 /** Whether a variable is an index of words somewhere in its function, or a term of one. */
-function isOffset({ name, parent }: ts.VariableDeclaration): boolean {
-  const scope = ts.findAncestor(parent, ts.isFunctionLike)
-  return ts.isIdentifier(name) && scope !== undefined && isIndexIn(scope)
+function isOffset(declaration: ts.VariableDeclaration): boolean {
+  const scope = ts.findAncestor(declaration.parent, ts.isFunctionLike)
+  return scope !== undefined && isIndexIn(scope)
 
   function isIndexIn(node: ts.Node): boolean {
     if (ts.isElementAccessExpression(node) && isWords.test(node.expression.getText()))
@@ -155,13 +164,14 @@ function isOffset({ name, parent }: ts.VariableDeclaration): boolean {
     if (ts.isParenthesizedExpression(index)) return isTermOf(index.expression)
     if (ts.isBinaryExpression(index) && isArithmetic.has(index.operatorToken.kind))
       return isTermOf(index.left) || isTermOf(index.right)
-    return ts.isIdentifier(index) && ts.isIdentifier(name) && index.text === name.text
+    return ts.isIdentifier(index) && declarationOf(index) === declaration
   }
 }
 
-/** Whether a word is set to a parameter of a method. */
-function isStoreOfParameter({ left, operatorToken, right }: ts.BinaryExpression): boolean {
+/** Whether a word is set to a parameter of a method, by a statement: as a value, the parameter has all its bits. */
+function isStoreOfParameter({ left, operatorToken, parent, right }: ts.BinaryExpression): boolean {
   if (operatorToken.kind !== ts.SyntaxKind.EqualsToken || !ts.isElementAccessExpression(left)) return false
+  if (!ts.isExpressionStatement(parent)) return false
   const method = ts.findAncestor(left, ts.isMethodDeclaration)
   const names = method?.parameters.map(({ name }) => name.getText()) ?? []
   return isWords.test(left.expression.getText()) && names.includes(right.getText())
@@ -190,17 +200,21 @@ function blank(edited: MagicString, source: string, start: number, end: number):
 /** The sources of a build, those of hot files with the calls in them inlined. */
 export function inlinedSources(): (path: string) => string {
   const expressions = new InlineExpressions()
-  const withExpressions = (path: string): string => expressions.inlined(path, readFileSync(path, 'utf8'))
-  const statements = new InlineStatements(withExpressions)
-  return (path) =>
-    isHot.test(path) ? statements.inlined(path, withExpressions(path)) : readFileSync(path, 'utf8')
+  const statements = new InlineStatements((path) => {
+    const source = readFileSync(path, 'utf8')
+    return isHot.test(path) ? expressions.inlined(path, source) : source
+  })
+  return (path) => (isHot.test(path) ? statements.inlined(path) : statements.checked(path))
 }
 
 /** Modules of constants, and functions that never change: none of them may be called while its module is loaded. */
 export const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'inline constants',
   setup(build) {
-    const sourceOf = inlinedSources()
+    let sourceOf = inlinedSources()
+    build.onStart(() => {
+      sourceOf = inlinedSources()
+    })
     build.onResolve({ filter: /\?constants$/ }, ({ path }) => ({ path, namespace: 'constants' }))
     build.onLoad({ filter: /./, namespace: 'constants' }, async ({ path }) => {
       const original = path.replace(/\?constants$/, '')
@@ -215,70 +229,3 @@ export const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
     }))
   },
 }
-
-/**
- * Makes every binding of a chunk's top level a constant of the chunk's own. esbuild declares them with `var`, and
- * exports and imports are module variables, which are looked up and checked for initialisation at each use. So
- * bindings are exported, and used after an import, under a second name.
- */
-export const keepConstants: NonNullable<Options['plugins']>[number] = {
-  name: 'keep constants',
-  renderChunk: (code, { map }) => ({ code: withOwnConstants(code), map: map ?? null }),
-}
-
-function withOwnConstants(code: string): string {
-  const edited = new MagicString(code)
-  for (const statement of parse('chunk.js', code).statements) {
-    const [start, end] = [statement.getStart(), statement.end]
-    const lines = lineEndsOf(code.slice(start, end))
-    if (ts.isVariableStatement(statement)) {
-      const { flags, declarations } = statement.declarationList
-      if (!(flags & ts.NodeFlags.BlockScoped)) edited.update(start, start + 'var'.length, 'const')
-      for (const declaration of declarations) markPure(edited, declaration)
-    } else if (ts.isImportDeclaration(statement)) {
-      const bindings = statement.importClause?.namedBindings
-      if (!bindings || !ts.isNamedImports(bindings)) continue
-      const pairs = bindings.elements.map(({ propertyName, name }) => [
-        (propertyName ?? name).text,
-        name.text,
-      ])
-      const imported = pairs.map(([name, local]) => `${name} as ${local}_imported`)
-      const constants = pairs.map(([, local]) => `${local} = ${local}_imported`)
-      const from = statement.moduleSpecifier.getText()
-      edited.update(start, end, `import {${imported}} from ${from}; const ${constants};${lines}`)
-    } else if (ts.isExportDeclaration(statement)) {
-      const clause = statement.exportClause
-      if (!clause || !ts.isNamedExports(clause) || statement.moduleSpecifier) continue
-      const pairs = clause.elements.map(({ propertyName, name }) => [(propertyName ?? name).text, name.text])
-      const constants = new Set(pairs.map(([local]) => `${local}_exported = ${local}`))
-      const exported = pairs.map(([local, name]) => `${local}_exported as ${name}`)
-      edited.update(start, end, `const ${[...constants]}; export {${exported}};${lines}`)
-    }
-  }
-  return edited.toString()
-}
-
-/**
- * Has a bundler see that nothing but the constant comes of an initialiser. A class keeps its name by being a constant
- * inside.
- */
-function markPure(edited: MagicString, { name, initializer }: ts.VariableDeclaration): void {
-  if (!initializer || !ts.isIdentifier(name) || isPure(initializer)) return
-  edited.appendLeft(initializer.getStart(), `/* @__PURE__ */ (() => { const ${name.text} = `)
-  edited.appendRight(initializer.end, `; return ${name.text} })()`)
-}
-
-/** Whether a bundler sees by itself that an expression does nothing: what it names, makes or is. */
-function isPure(value: ts.Expression): boolean {
-  if (ts.isFunctionExpression(value) || ts.isArrowFunction(value)) return true
-  if (ts.isIdentifier(value) || ts.isLiteralExpression(value) || isLiteral(value)) return true
-  if (ts.isParenthesizedExpression(value)) return isPure(value.expression)
-  if (ts.isArrayLiteralExpression(value)) return value.elements.every(isPure)
-  return ts.isObjectLiteralExpression(value) && value.properties.every(isPureProperty)
-}
-
-const isPureProperty = (property: ts.ObjectLiteralElementLike): boolean =>
-  ts.isShorthandPropertyAssignment(property) ||
-  (ts.isPropertyAssignment(property) &&
-    !ts.isComputedPropertyName(property.name) &&
-    isPure(property.initializer))

@@ -10,7 +10,7 @@
 import MagicString from 'magic-string'
 import ts from 'typescript'
 import { isHandle } from './calls.ts'
-import { type Found, lineEndsOf, localsIn, Modules, numeral, onOneLine, parse } from './modules.ts'
+import { type Found, lineEndsOf, Modules, numeral, onOneLine, parse } from './modules.ts'
 
 /** A larger function is for V8 to inline where it is called often: the operators and accesses that it comes to. */
 const MOST_OPERATORS = 12
@@ -22,6 +22,8 @@ interface Expression {
   readonly parameters: number
   readonly template: Template
   readonly operators: number
+  /** The positions of parameters that are not always read: of those after `?`, `&&`, `||` or `??`. */
+  readonly conditional: ReadonlySet<number>
 }
 
 /** The functions of a build, which reads each module once. */
@@ -36,7 +38,7 @@ export class InlineExpressions {
     const visit = (node: ts.Node): void => {
       const text = ts.isCallExpression(node) ? this.textOf(path, node) : undefined
       if (text === undefined) ts.forEachChild(node, visit)
-      else edited.update(node.getStart(), node.end, text)
+      else edited.update(node.getStart(), node.end, beginsStatement(node) ? `;${text}` : text)
     }
     visit(file)
     return edited.toString()
@@ -74,8 +76,8 @@ export class InlineExpressions {
   private called(path: string, call: ts.CallExpression): Expression | undefined {
     const { expression } = call
     if (isBrand(call)) return undefined
-    const found = ts.isIdentifier(expression) ? this.modules.find(path, expression.text) : undefined
-    if (!found || isShadowed(expression as ts.Identifier)) return undefined
+    const found = ts.isIdentifier(expression) ? this.modules.findName(path, expression) : undefined
+    if (!found) return undefined
     if (!this.expressions.has(found.declaration)) {
       // A function that calls itself is none.
       this.expressions.set(found.declaration, undefined)
@@ -96,9 +98,9 @@ export class InlineExpressions {
     const names = parameters.map(({ name }) => name.getText())
     const reader = new TemplateReader(names, path, this.modules, (call) => this.called(path, call))
     const template = reader.templateOf(body)
-    const { operators } = reader
+    const { operators, conditional } = reader
     return template && operators <= MOST_OPERATORS
-      ? { parameters: names.length, template, operators }
+      ? { parameters: names.length, template, operators, conditional }
       : undefined
   }
 }
@@ -106,6 +108,7 @@ export class InlineExpressions {
 /** Makes a template of a function's expression, and counts its operators. */
 class TemplateReader {
   operators = 0
+  readonly conditional = new Set<number>()
 
   constructor(
     private readonly parameters: readonly string[],
@@ -133,7 +136,11 @@ class TemplateReader {
   private ofOperator(node: ts.Node): Template | undefined {
     if (!ts.isParenthesizedExpression(node)) this.operators++
     return joined(
-      node.getChildren().map((child) => (isSign(child) ? [` ${child.getText()} `] : this.templateOf(child))),
+      node.getChildren().map((child) => {
+        const template = isSign(child) ? [` ${child.getText()} `] : this.templateOf(child)
+        if (isConditional(child)) this.markConditional(template)
+        return template
+      }),
     )
   }
 
@@ -143,8 +150,13 @@ class TemplateReader {
     if (!expression || !isSubstitutable(call, expression)) return undefined
     this.operators += expression.operators
     const values = call.arguments.map((value) => joined([['('], this.templateOf(value), [')']]))
+    for (const position of expression.conditional) this.markConditional(values[position])
     const parts = expression.template.map((part) => (typeof part === 'number' ? values[part] : [part]))
     return joined([['('], ...parts, [')']])
+  }
+
+  private markConditional(template: Template = []): void {
+    for (const part of template) if (typeof part === 'number') this.conditional.add(part)
   }
 }
 
@@ -158,19 +170,41 @@ const isSign = (node: ts.Node): boolean =>
 /** The one expression of a function. */
 function bodyOf(declaration: ts.Node): ts.Expression | undefined {
   if (!ts.isArrowFunction(declaration) && !ts.isFunctionDeclaration(declaration)) return undefined
-  if (declaration.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword)) return undefined
-  const { body } = declaration
+  const { asteriskToken, body, modifiers } = declaration
+  if (asteriskToken || modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword)) return undefined
   if (!body || !ts.isBlock(body)) return body
   const [statement] = body.statements
   return body.statements.length === 1 && ts.isReturnStatement(statement) ? statement.expression : undefined
 }
 
-/** Whether each argument is a variable or a number if its parameter is there more than once. */
-function isSubstitutable(call: ts.CallExpression, { parameters, template }: Expression): boolean {
+/**
+ * Whether each argument is a variable or a number if its parameter is there more than once; and reads no property, which may do
+ * something, if it may be left out.
+ */
+function isSubstitutable(call: ts.CallExpression, expression: Expression): boolean {
+  const { conditional, parameters, template } = expression
   const values = call.arguments
   if (values.length !== parameters || values.some(ts.isSpreadElement)) return false
+  if (values.some((value, i) => conditional.has(i) && readsProperty(value))) return false
   return values.every((value, i) => isSimple(value) || template.filter((part) => part === i).length === 1)
 }
+
+const readsProperty = (node: ts.Node): boolean =>
+  ts.isPropertyAccessExpression(node) ||
+  (ts.forEachChild(node, (child) => readsProperty(child) || undefined) ?? false)
+
+/** Whether an operand is not always read. */
+function isConditional(node: ts.Node): boolean {
+  const { parent } = node
+  if (ts.isConditionalExpression(parent)) return node === parent.whenTrue || node === parent.whenFalse
+  return ts.isBinaryExpression(parent) && node === parent.right && isLogical.has(parent.operatorToken.kind)
+}
+
+const isLogical: ReadonlySet<ts.SyntaxKind> = new Set([
+  ts.SyntaxKind.AmpersandAmpersandToken,
+  ts.SyntaxKind.BarBarToken,
+  ts.SyntaxKind.QuestionQuestionToken,
+])
 
 const isSimple = (value: ts.Expression): boolean => ts.isIdentifier(value) || ts.isNumericLiteral(value)
 
@@ -195,17 +229,20 @@ const isCalculation = (kind: ts.BinaryOperator): boolean =>
 /** What does nothing but give a value, if its parts do no more. */
 const isValue = (node: ts.Node): boolean =>
   isOperator(node) ||
-  ts.isToken(node) ||
+  (ts.isLiteralExpression(node) ? isOnOneLine.test(node.getText()) : ts.isToken(node)) ||
   ts.isIdentifier(node) ||
-  ts.isNumericLiteral(node) ||
   ts.isPropertyAccessExpression(node)
 
-/** Whether a name at a call is one of a function around it. */
-function isShadowed({ parent, text }: ts.Identifier): boolean {
-  const isInFunction = (at: ts.Node): boolean =>
-    !ts.isSourceFile(at) && ((ts.isFunctionLike(at) && declares(at, text)) || isInFunction(at.parent))
-  return isInFunction(parent)
-}
+/** A number, or a text that has neither spaces nor what looks like a comment. */
+const isOnOneLine = /^['\w.]+$/
 
-const declares = (around: ts.Node, name: string): boolean =>
-  localsIn(around).some((local) => local.name.getText() === name)
+/** Whether a statement of a block begins with a node: then the parenthesis that comes there would go on with the one before. */
+function beginsStatement(node: ts.Node): boolean {
+  const statement = ts.findAncestor(node, ts.isExpressionStatement)
+  return (
+    statement?.getStart() === node.getStart() &&
+    (ts.isBlock(statement.parent) ||
+      ts.isSourceFile(statement.parent) ||
+      ts.isCaseOrDefaultClause(statement.parent))
+  )
+}

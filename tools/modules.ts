@@ -2,10 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
+import { declarationOf, isTopLevel } from './scopes.ts'
 
 type Declaration = ts.Expression | ts.FunctionDeclaration | ts.ClassDeclaration
 
 interface Module {
+  readonly file: ts.SourceFile
   /** What is declared at its top level by `const`, `function` and `class`. */
   readonly declared: ReadonlyMap<string, Declaration>
   /** Where a name that it imports, or exports from elsewhere, is declared. */
@@ -20,19 +22,6 @@ export interface Found<T extends ts.Node = Declaration> {
   readonly declaration: T
 }
 
-export type LocalDeclaration = ts.VariableDeclaration | ts.ParameterDeclaration | ts.BindingElement
-
-/** What is declared in a function or a body, at any depth: variables, parameters, and parts of either. */
-export function localsIn(around: ts.Node): LocalDeclaration[] {
-  const found: LocalDeclaration[] = []
-  const visit = (node: ts.Node): void => {
-    if (ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node)) found.push(node)
-    ts.forEachChild(node, visit)
-  }
-  visit(around)
-  return found
-}
-
 export const parse = (path: string, source: string): ts.SourceFile =>
   ts.createSourceFile(path, source, ts.ScriptTarget.ES2022, true)
 
@@ -41,6 +30,17 @@ export class Modules {
   private readonly modules = new Map<string, Module>()
 
   constructor(private readonly sourceOf = (path: string) => readFileSync(path, 'utf8')) {}
+
+  /** The file at a path, as it has been read. */
+  fileAt(path: string): ts.SourceFile {
+    return this.moduleAt(path).file
+  }
+
+  /** What a name in a file stands for, if that is declared at the top level of one. */
+  findName(path: string, name: ts.Identifier): Found | undefined {
+    const declaration = declarationOf(name)
+    return declaration && isTopLevel(declaration) ? this.find(path, name.text) : undefined
+  }
 
   /** What a name means at the top level of a file. */
   find(path: string, name: string): Found | undefined {
@@ -62,7 +62,7 @@ export class Modules {
     if (ts.isParenthesizedExpression(node) || ts.isAsExpression(node))
       return this.numberOf(path, node.expression)
     if (ts.isIdentifier(node)) {
-      const found = this.find(path, node.text)
+      const found = this.findName(path, node)
       return found && ts.isExpression(found.declaration)
         ? this.numberOf(found.path, found.declaration)
         : undefined
@@ -101,13 +101,13 @@ function moduleOf(path: string, file: ts.SourceFile): Module {
     } else if (ts.isExportDeclaration(statement) && statement.moduleSpecifier) {
       const { exportClause: clause, moduleSpecifier } = statement
       if (clause && ts.isNamedExports(clause)) add(moduleSpecifier, clause)
-      else elsewhere.push(pathOf(moduleSpecifier))
+      else if (!clause && isOwn(moduleSpecifier)) elsewhere.push(pathOf(moduleSpecifier))
     }
   }
-  return { declared, from, elsewhere }
+  return { file, declared, from, elsewhere }
 
   function add(specifier: ts.Expression, { elements }: ts.NamedImports | ts.NamedExports): void {
-    for (const { name, propertyName } of elements)
+    for (const { name, propertyName } of isOwn(specifier) ? elements : [])
       from.set(name.text, { path: pathOf(specifier), name: (propertyName ?? name).text })
   }
 
@@ -115,6 +115,10 @@ function moduleOf(path: string, file: ts.SourceFile): Module {
     return join(dirname(path), (specifier as ts.StringLiteral).text)
   }
 }
+
+/** Whether a module is one of the library's. */
+const isOwn = (specifier: ts.Expression): boolean =>
+  ts.isStringLiteral(specifier) && specifier.text.startsWith('.')
 
 function unary(operator: ts.PrefixUnaryOperator, value: number): number | undefined {
   if (operator === ts.SyntaxKind.MinusToken) return -value
@@ -142,7 +146,8 @@ function binary(operator: ts.BinaryOperator, left: number, right: number): numbe
   }
 }
 
-export const numeral = (value: number): string => (value < 0 ? `(${value})` : `${value}`)
+export const numeral = (value: number): string =>
+  Object.is(value, -0) ? '(-0)' : value < 0 ? `(${value})` : `${value}`
 
 /** Without comments, for a source that has no texts which might look like them. */
 export const onOneLine = (source: string): string =>

@@ -5,7 +5,8 @@
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'tsup'
-import { inlineConstants, keepConstants } from './constants.ts'
+import { keepConstants } from './chunk-constants.ts'
+import { inlineConstants } from './constants.ts'
 import { stepSources } from './step-sources.ts'
 
 const FROM = 'docs/playground'

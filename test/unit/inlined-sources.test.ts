@@ -99,7 +99,7 @@ function sum(a: number, b: number): number { return quarter(a - b) + half(quarte
   })
 
   const counter = `class Base {
-  words = [0, 0]
+  readonly words = [0, 0]
   left = 0
   /** @inline */
   set(at: number, value: number): void {
