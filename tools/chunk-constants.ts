@@ -26,7 +26,7 @@ export const keepConstants: NonNullable<Options['plugins']>[number] = {
 
 export function withOwnConstants(code: string): string {
   const edited = new MagicString(code)
-  const file = parse('chunk.ts', code)
+  const file = parse('dist/*.ts', code)
   const variables = variablesOf(file)
   for (const statement of file.statements) {
     const [start, end] = [statement.getStart(), statement.end]

@@ -18,7 +18,7 @@ describe('a chunk of the build', () => {
 
   it('is refused if it exports what is assigned to', () => {
     expect(() => withOwnConstants('var a = 1;\na++;\nexport { a };')).toThrow(
-      'chunk.ts:3: a is exported and assigned to',
+      'dist/*.ts:3: a is exported and assigned to',
     )
   })
 })

@@ -3,11 +3,15 @@
  * Each is a function of the machine's ThreadSteps, whose parts it uses.
  */
 import { HCR_En } from '../../arch/ich-registers.ts'
+import { INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import { VCPU_AP_COUNT, VCPU_DATA, VCPU_ESR, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../records/vcpu.ts'
 import { executeAsLinux61 } from '../vgic/vgic-its-linux.ts'
 import * as vgicV3 from '../vgic/vgic-v3-linux.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
+
+/** Bits 12:10 of what is written to ICC_DIR_EL1. */
+const CPU_NUMBER = 0x1c00
 
 export function loadAgain(steps: ThreadSteps, v: Vcpu): void {
   const { words } = steps
@@ -55,8 +59,9 @@ export function foldSavingVmcr(steps: ThreadSteps, v: Vcpu): void {
 
 /** A deactivation that is left keeps its INTID, which is an SPI's and so not 0, in VCPU_DATA. */
 export function emulateSysregByShadow(steps: ThreadSteps, v: Vcpu): void {
-  if (steps.words[v + VCPU_ESR] === ESR_DIR) deactivateStopped(steps, v)
-  else steps.emulateSysreg(v)
+  const { vgic, words } = steps
+  if (words[v + VCPU_ESR] !== ESR_DIR) steps.emulateSysreg(v)
+  else if (vgicV3.deactivateByShadow(vgic, v, deactivatedIntid(words, v))) endDeactivation(words, v)
 }
 
 export function deactivationLeft(steps: ThreadSteps, v: Vcpu): boolean {
@@ -64,8 +69,20 @@ export function deactivationLeft(steps: ThreadSteps, v: Vcpu): boolean {
 }
 
 export function deactivateStopped(steps: ThreadSteps, v: Vcpu): void {
-  const { words, vgic, seam } = steps
-  if (!vgicV3.deactivateByShadow(vgic, v, words[v + VCPU_DATA] & seam.virtualInterface.intidMask)) return
+  const { words, vgic } = steps
+  vgicV3.deactivateStopped(vgic, v, deactivatedIntid(words, v))
+  endDeactivation(words, v)
+}
+
+/**
+ * The INTID that a trapped write of ICC_DIR_EL1 names. Linux 7.2 clears bits 12:10, where GICv2 has the number of a CPU, and
+ * takes all 64 others to be the INTID's: with one that is set above it names none.
+ */
+function deactivatedIntid(words: Int32Array, v: Vcpu): Intid {
+  return words[v + VCPU_DATA + 1] !== 0 ? INTID_NONE : (words[v + VCPU_DATA] & ~CPU_NUMBER) >>> 0
+}
+
+function endDeactivation(words: Int32Array, v: Vcpu): void {
   words[v + VCPU_DATA] = 0
   words[v + VCPU_DATA + 1] = 0
 }

@@ -158,9 +158,14 @@ export class VgicItsCommands {
     if (this.invalidates(n)) this.its.cache.invalidate()
   }
 
-  /** Whether the command that was fetched changes what a cached translation says. */
+  /**
+   * Whether the command that was fetched changes what a cached translation says: the LPI of an event. MAPC that moves a
+   * collection changes where its LPIs go, which they know themselves.
+   */
   invalidates(n: number): boolean {
-    return changesTranslations[COMMAND_opcode(this.words[this.its.recordOf(n) + ITS_COMMAND])] !== 0
+    const command = this.its.recordOf(n) + ITS_COMMAND
+    const opcode = COMMAND_opcode(this.words[command])
+    return opcode === ITS_MAPC ? !this.isValid(command) : changesTranslations[opcode] !== 0
   }
 
   /** Carries out the command that was fetched, and goes on in the queue. */
@@ -346,7 +351,7 @@ const commands: Readonly<Record<number, Command>> = {
 }
 /** An array without holes. SYNC has nothing to wait for, and other opcodes are ignored. */
 const byOpcode = Array.from({ length: 0x100 }, (_, opcode) => commands[opcode])
-/** By opcode, 1 for commands that change what a cached translation says. */
+/** By opcode, 1 for commands that change what a cached translation says, but for MAPC, which does with V = 0. */
 const changesTranslations = Uint8Array.from({ length: 0x100 }, (_, opcode) =>
-  [ITS_MAPD, ITS_MAPC, ITS_MOVI, ITS_MOVALL, ITS_DISCARD].includes(opcode) ? 1 : 0,
+  [ITS_MAPD, ITS_MOVI, ITS_MOVALL, ITS_DISCARD].includes(opcode) ? 1 : 0,
 )

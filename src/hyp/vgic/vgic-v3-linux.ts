@@ -311,6 +311,19 @@ export function deactivateByShadow(vgic: VgicV3, v: Vcpu, intid: Intid): boolean
   return true
 }
 
+/**
+ * The rest of it for an interrupt that was in the list register of a running guest, once the VM is stopped: as a write of
+ * ICACTIVER. It stays as it was but for its active state, and in flight.
+ */
+export function deactivateStopped(vgic: VgicV3, v: Vcpu, intid: Intid): void {
+  const { words, apLists, mapped } = vgic
+  const irq = apLists.irqOf(v, intid)
+  const word = words[irq]
+  const owner = irqApListOf(word) === 0 ? v : apLists.vcpuOf(irqApListOf(word) - 1)
+  words[irq] = word & ~IRQ_ACTIVE
+  if (word & IRQ_HW && words[owner + VCPU_PE] !== 0) mapped.setPhysicalActive(owner, irq, false)
+}
+
 function isInListRegister(vgic: VgicV3, v: Vcpu, irq: Irq): boolean {
   const { words } = vgic
   for (let n = words[v + VCPU_USED_LRS] - 1; n >= 0; n--) if (words[v + VCPU_LR_IRQ + n] === irq) return true

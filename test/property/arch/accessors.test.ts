@@ -78,6 +78,7 @@ const values = [
   'LR_PRIORITY_SHIFT',
   'VMCR_VFIQEn',
   'GITS_TYPER_HIGH_SVPET_SHIFT',
+  'GITS_CTLR_ITS_Number_SHIFT',
 ] as const
 /** Exports that are no accessors at all. */
 const others = ['iccRegisters', 'ichRegisters', 'ichLr', 'ichApr', 'listRegisterStates', 'listRegisterView']
@@ -197,6 +198,12 @@ describe('values that are named like accessors', () => {
 
   it('LR_PRIORITY_SHIFT is the least significant bit of Priority', () => {
     expect(ich.LR_PRIORITY_SHIFT).toBe(fieldOf(ichOwners, 'LR_Priority').lo)
+  })
+
+  it('GITS_CTLR_ITS_Number_SHIFT and GITS_TYPER_HIGH_SVPET_SHIFT are the least significant bits of theirs', () => {
+    const lowest = (view: RegisterView, name: string) => view.fields.find((f) => f.name === name)?.lo
+    expect(gits.GITS_CTLR_ITS_Number_SHIFT).toBe(lowest(gits.GITS_CTLR_VIEW, 'ITS_Number'))
+    expect(32 + gits.GITS_TYPER_HIGH_SVPET_SHIFT).toBe(lowest(gits.GITS_TYPER_VIEW, 'SVPET'))
   })
 
   it('HCR_ONE_EOI counts one more in EOIcount, wraps within it and changes nothing else', () => {

@@ -142,6 +142,23 @@ describe('a translation that is cached', () => {
     guest.msi(1, 0)
     expect([0, 1].map((vcpu) => guest.acknowledge(vcpu))).toEqual([8192, 1023])
   })
+
+  it.each([true, false])(
+    'is kept by MAPC that moves its collection, to a vCPU too that takes no LPIs: cached %s',
+    (isCached) => {
+      const guest = mapped()
+      guest.enableLpis(0, false)
+      if (isCached) {
+        expect(guest.msi(1, 0)).toBe(true)
+        guest.acknowledge(1)
+        end(guest.vm, 1, 8192)
+        guest.vm.exit(1)
+      }
+      guest.mapc(1, 0)
+      expect(guest.msi(1, 0)).toBe(isCached)
+      expect(guest.acknowledge(0)).toBe(isCached ? 8192 : 1023)
+    },
+  )
 })
 
 describe('hard case 36: MAPC with V = 0 ignores RDbase', () => {

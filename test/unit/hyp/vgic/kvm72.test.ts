@@ -120,9 +120,48 @@ describe('kvm72', () => {
       machine.writeSysreg(0, ICC_EOIR1_EL1, 40)
       if (!isMode1) machine.writeSysreg(1, ICC_CTLR_EL1, 0)
       machine.writeSysreg(1, ICC_DIR_EL1, 40)
-      const isActive = (machine.readMmio(1, wordOf(GICD + ISACTIVER - GICD, 40), 4) & 0x100) !== 0
+      const isActive = (machine.readMmio(1, wordOf(ISACTIVER, 40), 4) & 0x100) !== 0
       expect(isActive).toBe(!isMode1)
     }
+  })
+
+  it.each([
+    { value: 0x28n, deactivates: true },
+    // Linux takes bits 12:10 to be the number of a CPU, as on GICv2, and all others to be the INTID's.
+    { value: 0x428n, deactivates: true },
+    { value: 0x1828n, deactivates: true },
+    { value: 0x0100_0028n, deactivates: false },
+    { value: 0x8000_0028n, deactivates: false },
+    { value: 0x1_0000_0028n, deactivates: false },
+  ])('takes of a trapped DIR the INTID that Linux takes: $value', ({ value, deactivates }) => {
+    const machine = vm()
+    setEoiMode1(machine)
+    enable(machine, 40)
+    machine.setLine(40, 1)
+    expect(acknowledge(machine, 0)).toBe(40)
+    machine.writeSysreg(0, ICC_EOIR1_EL1, 40)
+    expect(trapsDir(machine)[0]).toBe(true)
+    machine.writeSysreg(0, ICC_DIR_EL1, value)
+    const isActive = (machine.readMmio(0, wordOf(ISACTIVER, 40), 4) & 0x100) !== 0
+    expect(isActive).toBe(!deactivates)
+  })
+
+  it('deactivates what is in a list register of another vCPU as a write of ICACTIVER does: it stays pending and in flight', () => {
+    const machine = vm()
+    const ispendr = wordOf(0x200, 40)
+    setEoiMode1(machine)
+    setTrigger(machine, 40, 'level')
+    machine.writeMmio(0, GICD + 0x6000 + 8 * 40, 8, 1)
+    enable(machine, 40)
+    machine.writeMmio(0, ispendr, 4, 0x100)
+    expect(acknowledge(machine, 1)).toBe(40)
+    machine.writeSysreg(1, ICC_EOIR1_EL1, 40)
+    machine.writeMmio(0, ispendr, 4, 0x100)
+    machine.enter(1)
+    machine.writeSysreg(0, ICC_DIR_EL1, 40)
+    expect(trapsDir(machine)).toEqual([true, true])
+    expect(machine.readMmio(0, ispendr, 4)).toBe(0x100)
+    expect(acknowledge(machine, 1)).toBe(40)
   })
 
   it.each([false, true])(
