@@ -4,7 +4,7 @@
  */
 import { keyOf } from './sum-hash.ts'
 
-/** A Map has room for 2^24 states; as many as a stack has at most leave it between two steps. */
+/** A Map has room for 2^24 states, and all that are on a stack, 10^6 at most, may come in between two questions. */
 const MOST = 2 ** 24 - 2 ** 20
 
 export class CutStates {

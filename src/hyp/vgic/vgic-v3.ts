@@ -319,7 +319,8 @@ export class VgicV3 {
     const word = words[irq]
     const state = irqStateOf(high)
     words[irq] = word & keeps ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
-    if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
+    if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW)
+      this.resample(v, irq, high, keeps === KEEPS_LATCH || (word & IRQ_ACTIVE) !== 0)
     if (irq >= this.firstLpi) this.foldLpi(words, irq, keeps)
   }
 
@@ -335,11 +336,12 @@ export class VgicV3 {
   /**
    * Samples the physical line of a mapped level-sensitive interrupt that is still pending in its list register, or
    * that was deactivated while its line is recorded as high. If the line is low, the physical interrupt is made
-   * inactive, so that its next assertion is taken.
+   * inactive, so that its next assertion is taken. Linux sees no deactivation of one that was not active before.
    */
-  private resample(v: Vcpu, irq: Irq, high: number): void {
+  private resample(v: Vcpu, irq: Irq, high: number, seesDeactivation: boolean): void {
     const { words } = this
-    const deactivated = (high & (LR_ACTIVE | LR_PENDING)) === 0 && (words[irq] & IRQ_LINE) !== 0
+    const isEmpty = (high & (LR_ACTIVE | LR_PENDING)) === 0
+    const deactivated = seesDeactivation && isEmpty && (words[irq] & IRQ_LINE) !== 0
     if ((high & LR_PENDING) === 0 && !deactivated) return
     if (this.mapped.physicalLine(v, irq)) {
       words[irq] |= IRQ_LINE

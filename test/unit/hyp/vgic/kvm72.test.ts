@@ -3,11 +3,20 @@ import {
   ICC_CTLR_EL1,
   ICC_DIR_EL1,
   ICC_EOIR1_EL1,
+  ICC_IAR1_EL1,
   ICC_IGRPEN0_EL1,
   ICC_IGRPEN1_EL1,
   ICC_SGI1R_EL1,
 } from 'vgic'
-import { type Design, designs, kvm72, type Scenario, scenario, type VirtualMachine } from 'vgic/scenario'
+import {
+  type Design,
+  designs,
+  kvm61,
+  kvm72,
+  type Scenario,
+  scenario,
+  type VirtualMachine,
+} from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import {
   HCR_LRENPIE,
@@ -183,6 +192,27 @@ describe('kvm72', () => {
         .run({ steps: 5000 })
       expect(run.acknowledged(0)).toEqual(isTrapped ? [40, 27] : [27])
       expect(run.cost().find(({ exit }) => exit === 'sysreg')?.exits ?? 0).toBe(isTrapped ? 1 : 0)
+    },
+  )
+
+  it.each([
+    { name: 'kvm61', design: kvm61(designs.wfiHandler) },
+    { name: 'kvm72', design: linux },
+  ])(
+    'does not sample the line of a timer whose interrupt was handled within one entry: $name',
+    ({ design }) => {
+      const machine = boot(vmOf({ design, timers: true }))
+      const enableTimer = () => machine.writeMmio(0, sgiBase(1) + 0x100, 4, 1 << 27)
+      enableTimer()
+      for (const vcpu of [0, 1]) machine.setTimer(vcpu, 'virtual', true)
+      expect(machine.readSysreg(1, ICC_IAR1_EL1)).toBe(27)
+      machine.setTimer(1, 'virtual', false)
+      machine.writeSysreg(1, ICC_EOIR1_EL1, 27)
+      // The line that Linux takes there is that of vCPU 0's timer, which executes the access.
+      enableTimer()
+      machine.exit(1)
+      machine.enter(1)
+      expect(machine.listRegisters(1).lr[0]).toBe(0x7000_001b_0000_001bn)
     },
   )
 
