@@ -152,7 +152,7 @@ export class Edit {
     const program = compile(edited, true)
     if (doesSame(this.program, program))
       throw new VgicError('argument', `The edit leaves ${this.edited.name} as it was.`)
-    return new Edit(edited, program)
+    return editing(edited, program)
   }
 
   /** A test can only be replaced by one test with as many outcomes. */
@@ -166,8 +166,11 @@ export class Edit {
   }
 }
 
+/** Not in the class itself, which the build would call `_Edit` then. */
+const editing = (edited: Design, program: Program): Edit => new Edit(edited, program)
+
 /** Begins to edit a design. */
-export const edit = (design: Design): Edit => new Edit(design, compileChecked(design))
+export const edit = (design: Design): Edit => editing(design, compileChecked(design))
 
 function doesSame(one: Program, other: Program): boolean {
   if (one.table.length !== other.table.length) return false
