@@ -22,7 +22,7 @@ import {
   VCPU_USED_LRS,
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
-import { asIrq, IRQ_LINK, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
+import { asIrq, IRQ_LINK, type Irq } from '../hyp/records/vgic-irq.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
 import type { MemoryPool } from '../state/memory-pool.ts'
@@ -210,14 +210,14 @@ export class Changes {
    * its word, whether its edge is outstanding, and the link of what was the last on that ap_list.
    */
   private ofQueue(index: number): number {
-    const { words, before, machine } = this
+    const { before, machine } = this
     const { apLists } = this.hypervisor
     const irq = machine.deviceSteps.inputOf(index, before)
     let count = this.compare(irq, irq + 1, this.ofDevice(this.device.queue, index))
     const edges = machine.ghosts.wordOf(irq)
     count = this.compare(edges, edges + 1, count)
-    if (irqApListOf(words[irq]) === 0) return count
-    const v = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
+    const v = apLists.holderOf(irq)
+    if (v === 0) return count
     count = this.compareWords(this.vcpu.queue, v, count)
     const last = asIrq(before[v + VCPU_AP_LAST])
     if (last === 0) return count

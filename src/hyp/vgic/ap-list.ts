@@ -95,6 +95,12 @@ export class ApLists {
     return irq < this.firstLpi ? (irq - this.spiZero) >> IRQ_SHIFT : this.lpis.intidOf(irq)
   }
 
+  /** The vCPU on whose ap_list an interrupt is; 0 if it is on none. */
+  holderOf(irq: Irq): Vcpu | 0 {
+    const index = irqApListOf(this.words[irq])
+    return index === 0 ? 0 : this.vcpuOf(index - 1)
+  }
+
   /** The interrupt after one on a vCPU's ap_list, if it is on that, or the first if it is 0. */
   after(v: Vcpu, irq: Irq | 0): Irq | 0 {
     const { words } = this
@@ -279,7 +285,8 @@ export class ApLists {
   moveTo(v: Vcpu, irq: Irq): void {
     const { words } = this
     const word = words[irq]
-    if (irqApListOf(word) !== 0) this.remove(this.vcpuOf(irqApListOf(word) - 1), irq)
+    const holder = this.holderOf(irq)
+    if (holder !== 0) this.remove(holder, irq)
     this.linkLast(words, v, irq)
     words[irq] = (word & ~IRQ_AP_LIST) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
   }

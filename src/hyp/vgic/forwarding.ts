@@ -29,7 +29,7 @@ import {
 } from '../records/its-vpe.ts'
 import { LPI_FORWARD } from '../records/lpi-record.ts'
 import type { Vcpu } from '../records/vcpu.ts'
-import { IRQ_ENABLED, IRQ_LATCH, type Irq, irqApListOf, irqPriority, irqTarget } from '../records/vgic-irq.ts'
+import { IRQ_ENABLED, IRQ_LATCH, type Irq, irqPriority, irqTarget } from '../records/vgic-irq.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ForwardedLpis, VgicIts } from './vgic-its.ts'
 
@@ -162,7 +162,8 @@ export class Forwarding implements ForwardedLpis {
     if ((words[irq] & IRQ_LATCH) === 0) return
     this.vpes.driver.ofVlpi(v, ITS_INT, at, words[at + FORWARD_VPE])
     words[irq] &= ~IRQ_LATCH
-    if (irqApListOf(words[irq]) !== 0) apLists.notify(apLists.vcpuOf(irqApListOf(words[irq]) - 1))
+    const holder = apLists.holderOf(irq)
+    if (holder !== 0) apLists.notify(holder)
   }
 
   /**

@@ -38,7 +38,6 @@ import {
   IRQ_HW,
   IRQ_LINK,
   type Irq,
-  irqApListOf,
   irqStateOf,
   irqStaysOn,
 } from '../records/vgic-irq.ts'
@@ -301,8 +300,8 @@ export function deactivateByShadow(vgic: VgicV3, v: Vcpu, intid: Intid): boolean
   const { words, apLists } = vgic
   if ((words[v + VCPU_VMCR] & VMCR_VEOIM) === 0 || intid >= FIRST_SPI + apLists.layout.spiCount) return true
   const irq = apLists.irqOf(v, intid)
-  if (irqApListOf(words[irq]) === 0) return true
-  const owner = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
+  const owner = apLists.holderOf(irq)
+  if (owner === 0) return true
   if (isInListRegister(vgic, owner, irq)) return false
   if ((words[irq] & IRQ_ACTIVE) === 0) return true
   deactivateOutside(vgic, v, irq)
@@ -319,7 +318,7 @@ export function deactivateStopped(vgic: VgicV3, v: Vcpu, intid: Intid): void {
   const { words, apLists, mapped } = vgic
   const irq = apLists.irqOf(v, intid)
   const word = words[irq]
-  const owner = irqApListOf(word) === 0 ? v : apLists.vcpuOf(irqApListOf(word) - 1)
+  const owner = apLists.holderOf(irq) || v
   words[irq] = word & ~IRQ_ACTIVE
   if (word & IRQ_HW && words[owner + VCPU_PE] !== 0) mapped.setPhysicalActive(owner, irq, false)
 }

@@ -47,7 +47,6 @@ import {
   IRQ_LINE,
   IRQ_LINK,
   type Irq,
-  irqApListOf,
   irqGroupIsOff,
   irqIsDeliverable,
   irqIsPending,
@@ -397,7 +396,7 @@ export class VgicV3 {
     if ((this.seam.readVmcr(v, asPe(words[v + VCPU_PE])) & VMCR_VEOIM) === 0) return
     if (intid >= FIRST_SPI + apLists.layout.spiCount) return
     const irq = apLists.irqOf(v, intid)
-    const owner = irqApListOf(words[irq]) === 0 ? v : apLists.vcpuOf(irqApListOf(words[irq]) - 1)
+    const owner = apLists.holderOf(irq) || v
     if (words[owner + VCPU_USED_LRS] !== 0) {
       this.mark(irq)
       apLists.notify(owner)

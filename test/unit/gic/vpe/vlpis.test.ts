@@ -142,6 +142,18 @@ describe.each(versions)('a vLPI on GICv%s', (version) => {
 })
 
 describe('GICR_INVLPIR and GICR_INVALLR of GICv4.1', () => {
+  /** A physical LPI and a vLPI are pending, and disabled where no GIC has looked yet. */
+  const pendingOfBoth = () => {
+    const board = mapped().load(1, 0)
+    board
+      .configureLpi(8300)
+      .send(0, (1n << 32n) | 0x0an, (8300n << 32n) | 9n, 0n)
+      .int(9)
+      .int(0)
+    expect([board.gic.line(0, 'irq'), board.virq()]).toEqual([1, 1])
+    return board.configureLpi(8300, 0xa0, false).configure(1, VLPI, 0xa0, false)
+  }
+
   it('act on a vPE where it is mapped, and not elsewhere', () => {
     const board = mapped().load(1, 0).int(0)
     board.configure(1, VLPI, 0xa0, false).invlpir(1, 1, VLPI).invallr(1, 1)
@@ -153,14 +165,7 @@ describe('GICR_INVLPIR and GICR_INVALLR of GICv4.1', () => {
   })
 
   it('with V = 0 act on physical LPIs, whatever the vPEID says (105)', () => {
-    const board = mapped().load(1, 0)
-    board
-      .configureLpi(8300)
-      .send(0, (1n << 32n) | 0x0an, (8300n << 32n) | 9n, 0n)
-      .int(9)
-      .int(0)
-    expect(board.gic.line(0, 'irq')).toBe(1)
-    board.configureLpi(8300, 0xa0, false).configure(1, VLPI, 0xa0, false)
+    const board = pendingOfBoth()
     board.gic.writeMmio64(board.rd(0) + 0xa0, (1n << 32n) | 8300n)
     expect([board.gic.line(0, 'irq'), board.virq()]).toEqual([0, 1])
     board.configureLpi(8300)
@@ -170,13 +175,7 @@ describe('GICR_INVLPIR and GICR_INVALLR of GICv4.1', () => {
   })
 
   it('written with 32 bits have zeros above: V = 0; their upper halves alone do nothing', () => {
-    const board = mapped().load(1, 0)
-    board
-      .configureLpi(8300)
-      .send(0, (1n << 32n) | 0x0an, (8300n << 32n) | 9n, 0n)
-      .int(9)
-      .int(0)
-    board.configureLpi(8300, 0xa0, false).configure(1, VLPI, 0xa0, false)
+    const board = pendingOfBoth()
     for (const upper of [0xa4, 0xb4]) board.gic.writeMmio(board.rd(0) + upper, 4, 0x8000_0001)
     expect([board.gic.line(0, 'irq'), board.virq()]).toEqual([1, 1])
     board.gic.writeMmio(board.rd(0) + 0xa0, 4, 8300)

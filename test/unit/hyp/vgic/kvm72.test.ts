@@ -44,6 +44,18 @@ const trapsDir = (machine: VirtualMachine): boolean[] =>
 const setEoiMode1 = (machine: VirtualMachine): void => {
   for (const vcpu of [0, 1]) machine.writeSysreg(vcpu, ICC_CTLR_EL1, 2)
 }
+/** vCPU 0 has acknowledged SPI 40, and dropped its priority, in EOImode 1. */
+function dropped(): VirtualMachine {
+  const machine = vm()
+  setEoiMode1(machine)
+  enable(machine, 40)
+  machine.setLine(40, 1)
+  expect(acknowledge(machine, 0)).toBe(40)
+  machine.writeSysreg(0, ICC_EOIR1_EL1, 40)
+  return machine
+}
+const isActive = (machine: VirtualMachine): boolean =>
+  (machine.readMmio(1, wordOf(ISACTIVER, 40), 4) & 0x100) !== 0
 /** SGIs to vCPU 0. */
 function sendSgis(machine: VirtualMachine, count: number): void {
   machine.writeMmio(0, sgiBase(0) + 0x100, 4, 0xffff)
@@ -121,16 +133,10 @@ describe('kvm72', () => {
 
   it('deactivates by DIR what another vCPU has acknowledged, unless EOImode is 0 (facts 18, 19)', () => {
     for (const isMode1 of [true, false]) {
-      const machine = vm()
-      setEoiMode1(machine)
-      enable(machine, 40)
-      machine.setLine(40, 1)
-      expect(acknowledge(machine, 0)).toBe(40)
-      machine.writeSysreg(0, ICC_EOIR1_EL1, 40)
+      const machine = dropped()
       if (!isMode1) machine.writeSysreg(1, ICC_CTLR_EL1, 0)
       machine.writeSysreg(1, ICC_DIR_EL1, 40)
-      const isActive = (machine.readMmio(1, wordOf(ISACTIVER, 40), 4) & 0x100) !== 0
-      expect(isActive).toBe(!isMode1)
+      expect(isActive(machine)).toBe(!isMode1)
     }
   })
 
@@ -143,16 +149,10 @@ describe('kvm72', () => {
     { value: 0x8000_0028n, deactivates: false },
     { value: 0x1_0000_0028n, deactivates: false },
   ])('takes of a trapped DIR the INTID that Linux takes: $value', ({ value, deactivates }) => {
-    const machine = vm()
-    setEoiMode1(machine)
-    enable(machine, 40)
-    machine.setLine(40, 1)
-    expect(acknowledge(machine, 0)).toBe(40)
-    machine.writeSysreg(0, ICC_EOIR1_EL1, 40)
+    const machine = dropped()
     expect(trapsDir(machine)[0]).toBe(true)
     machine.writeSysreg(0, ICC_DIR_EL1, value)
-    const isActive = (machine.readMmio(0, wordOf(ISACTIVER, 40), 4) & 0x100) !== 0
-    expect(isActive).toBe(!deactivates)
+    expect(isActive(machine)).toBe(!deactivates)
   })
 
   it('deactivates what is in a list register of another vCPU as a write of ICACTIVER does: it stays pending and in flight', () => {
