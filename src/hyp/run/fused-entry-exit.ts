@@ -28,7 +28,7 @@ import {
   withPreemptOn,
 } from '../records/vcpu.ts'
 import { HCR_IN_USE } from '../vgic/vgic-v3.ts'
-import { flushNone, flushWritingHcr, foldNone, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
+import { flushNone, flushSome, foldNone, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
 import { GapSteps } from './gap-steps.ts'
 import * as linux from './linux-steps.ts'
 import {
@@ -76,8 +76,10 @@ export class FusedEntryExit extends GapSteps {
   private readonly folding: number
   /** 1, the length of the ap_lists that `flushOnly` is for, if the row that fills is `flush`; otherwise -1, which none has. */
   private readonly onlyCount: number
+  /** The program counter of the `guest` that ends `entryAround`. */
+  protected readonly aroundEnteredPc: number
   /** 1 if every entry accesses the hardware; and if every exit does. */
-  private readonly writesHcr: number
+  readonly writesHcr: number
   private readonly savesVmcr: number
   /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
   readonly entryGaps: number
@@ -108,6 +110,7 @@ export class FusedEntryExit extends GapSteps {
       flushing === STEP_FLUSH || (flushing === STEP_FLUSH_WRITING_HCR && folding === STEP_FOLD_SAVING_VMCR)
     this.flushing = isPlain ? 0 : flushing
     this.onlyCount = flushing === 0 || flushing === STEP_FLUSH ? 1 : -1
+    this.aroundEnteredPc = this.wordOf('entryAround', TABLE_LAST)
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
     this.entryGap = this.gapOfRow('entryAround', this.entryGaps, [
@@ -218,7 +221,7 @@ export class FusedEntryExit extends GapSteps {
 
   private fillOtherwise(v: Vcpu, pe: Pe, count: number): void {
     if (this.flushing !== 0) this.flushOfDesign(v)
-    else if (this.writesHcr !== 0) flushWritingHcr(this.vgic, v, pe, count)
+    else if (this.writesHcr !== 0) flushSome(this.vgic, v, pe, count)
     else this.vgic.flushSome(v, pe, count)
   }
 
@@ -233,47 +236,55 @@ export class FusedEntryExit extends GapSteps {
     const thread = words[v + VCPU_THREAD]
     if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
     if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
-    if (this.entersAround(v, asPe(words[v + VCPU_PE]), at, thread) === false) return table[at + TABLE_ELSE_2]
-    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
+    this.enterAround(v, asPe(words[v + VCPU_PE]), at, thread)
+    const pc = words[v + VCPU_PC]
+    return pc === this.aroundEnteredPc ? ~THREAD_IN_GUEST : pc
   }
 
   /**
-   * The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request.
-   * @noinline
+   * The rows of the entry, as for `fusedEntry`, up to `guest`; or to where a request leads that one of the design's own made.
+   * No step that fills the list registers looks where its thread is.
+   * @inline
    */
-  entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
+  enterAround(v: Vcpu, pe: Pe, at: number, before: number): void {
     const { words } = this
-    if (this.entryGap < 0) return this.entersWithRows(v, pe, at, before)
+    let thread = before
+    if (this.entryGap >= 0) {
+      thread = this.throughEntryRow(v, before)
+      if (thread & THREAD_REQUESTS) {
+        this.abortEntry(v, pe, at, thread)
+        return
+      }
+    } else if (this.entryGaps !== 0 && !(this.reloads === true && words[v + VCPU_LOADED] !== 0)) {
+      this.enterThroughGaps(v, pe, at, before)
+      return
+    }
+    words[v + VCPU_PC] = this.aroundEnteredPc
+    this.fusedEntry(v, pe, thread)
+  }
+
+  /** Takes the only row of a design's own, at its place in the entry; returns what it makes of the thread's word. */
+  private throughEntryRow(v: Vcpu, before: number): number {
+    const { words } = this
     words[v + VCPU_THREAD] = ((before & ~THREAD_REQUESTS) + this.entryPreempt) | this.entryIrqs
     this.takeRow(this.entryStep, v)
-    const thread = (words[v + VCPU_THREAD] - this.entryPreempt) | 0
-    if (thread & THREAD_REQUESTS) return this.abortsEntry(v, pe, thread)
-    this.fusedEntry(v, pe, thread)
-    return true
+    return (words[v + VCPU_THREAD] - this.entryPreempt) | 0
   }
 
   /** The rest of an entry whose thread has a request again. */
-  private abortsEntry(v: Vcpu, pe: Pe, thread: number): false {
-    const { words } = this
+  private abortEntry(v: Vcpu, pe: Pe, at: number, thread: number): void {
+    const { words, table } = this
     words[v + VCPU_THREAD] = withMode(withPreemptOff(thread) | THREAD_IRQS_OFF, MODE_IN_GUEST)
+    words[v + VCPU_PC] = table[at + TABLE_ELSE_2]
     this.fill(v, pe)
-    return false
-  }
-
-  private entersWithRows(v: Vcpu, pe: Pe, at: number, before: number): boolean {
-    const { words } = this
-    const isPlain = this.entryGaps === 0 || (this.reloads === true && words[v + VCPU_LOADED] !== 0)
-    if (!isPlain) return this.entersThroughGaps(v, pe, at, before)
-    this.fusedEntry(v, pe, before)
-    return true
   }
 
   /**
    * The thread's word is in a variable between gaps, since no step that fills the list registers writes it.
    * @noinline
    */
-  private entersThroughGaps(v: Vcpu, pe: Pe, at: number, before: number): boolean {
-    const { words, entryGaps: open } = this
+  private enterThroughGaps(v: Vcpu, pe: Pe, at: number, before: number): void {
+    const { words, table, entryGaps: open } = this
     let thread = before & ~THREAD_REQUESTS
     if (open & (1 << AFTER_REQUESTS)) thread = this.throughGap(v, at, AFTER_REQUESTS, thread)
     thread = withPreemptOff(thread)
@@ -286,9 +297,12 @@ export class FusedEntryExit extends GapSteps {
     thread = withMode(thread, MODE_IN_GUEST)
     if (open & (1 << AFTER_PUBLISH)) thread = this.throughGap(v, at, AFTER_PUBLISH, thread)
     words[v + VCPU_THREAD] = thread
-    if (thread & THREAD_REQUESTS) return false
+    if (thread & THREAD_REQUESTS) {
+      words[v + VCPU_PC] = table[at + TABLE_ELSE_2]
+      return
+    }
+    words[v + VCPU_PC] = this.aroundEnteredPc
     returnFromEl2(words, pe)
-    return true
   }
 
   /**
@@ -334,23 +348,18 @@ export class FusedEntryExit extends GapSteps {
    * @inline
    */
   exitAround(v: Vcpu, pe: Pe, at: number): void {
-    if (this.exitGap >= 0) this.exitWithRow(v, pe)
-    else if (this.exitsPlainly === true) this.fusedExit(v, pe)
-    else this.exitThroughGaps(v, pe, at)
-  }
-
-  /**
-   * Takes the only row of a design's own, at its place in the exit.
-   * @inline
-   */
-  private exitWithRow(v: Vcpu, pe: Pe): void {
     const { words, exitGap: gap } = this
-    if (gap !== BEFORE_OUTSIDE) words[v + VCPU_THREAD] &= ~THREAD_MODE
-    if (gap === AFTER_FOLD) {
-      this.exitWithRowAfterFold(v, pe)
+    if (gap >= 0) {
+      if (gap !== BEFORE_OUTSIDE) words[v + VCPU_THREAD] &= ~THREAD_MODE
+      if (gap === AFTER_FOLD) {
+        this.exitWithRowAfterFold(v, pe)
+        return
+      }
+      this.takeRow(this.exitStep, v)
+    } else if (this.exitsPlainly === false) {
+      this.exitThroughGaps(v, pe, at)
       return
     }
-    this.takeRow(this.exitStep, v)
     this.fusedExit(v, pe)
   }
 
@@ -366,7 +375,7 @@ export class FusedEntryExit extends GapSteps {
   }
 
   private exitThroughGaps(v: Vcpu, pe: Pe, at: number): void {
-    // As in `entersThroughGaps`: a fold notifies other vCPUs only.
+    // As in `enterThroughGaps`: a fold notifies other vCPUs only.
     const { words, exitGaps: open } = this
     let thread = words[v + VCPU_THREAD]
     if (open & (1 << BEFORE_OUTSIDE)) thread = this.throughGap(v, at, BEFORE_OUTSIDE, thread)

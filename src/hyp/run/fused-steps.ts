@@ -25,6 +25,7 @@ import {
   withTask,
 } from '../records/vcpu.ts'
 import { MMIO_DONE } from '../vgic/vgic-mmio.ts'
+import { putActivePriorities } from '../vgic/vgic-v3-linux.ts'
 import { FusedEntryExit, restAt } from './fused-entry-exit.ts'
 import * as linux from './linux-steps.ts'
 import {
@@ -57,17 +58,28 @@ export class FusedSteps extends FusedEntryExit {
     const question = table[at + TABLE_ANY]
     words[v + VCPU_THREAD] |= THREAD_WAITING
     if (words[v + VCPU_LOADED] !== 0) this.vgic.put(words, v, asPe(words[v + VCPU_PE]))
-    // The rows of `look`: V8 would not inline it with all that it calls, and a call of it is 50 instructions.
+    return this.firstLook(v, at, question, next)
+  }
+
+  /** @noinline */
+  putAgainForHalt(v: Vcpu, at: number): number {
+    const { words, table } = this
+    const next = table[at + TABLE_NEXT]
+    const question = table[at + TABLE_ANY]
+    words[v + VCPU_THREAD] |= THREAD_WAITING
+    putActivePriorities(this.vgic, v)
+    return this.firstLook(v, at, question, next)
+  }
+
+  /**
+   * `pollBegin` and the rows of `look`, a call of which would be 50 instructions.
+   * @inline
+   */
+  private firstLook(v: Vcpu, at: number, question: number, next: number): number {
+    const { words, table } = this
     if (this.halt.beginAndPoll(words, v) === false) return table[at + TABLE_ELSE_1]
     if (this.canRun(words, v, question) === true) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(next), THREAD_POLLS)
-  }
-
-  putAgainForHalt(v: Vcpu, at: number): number {
-    this.setWaiting(v)
-    linux.putAgain(this, v)
-    this.halt.begin(this.words, v)
-    return this.look(v, at)
   }
 
   saveVmcrForHalt(v: Vcpu, at: number): number {
@@ -86,6 +98,7 @@ export class FusedSteps extends FusedEntryExit {
     return this.table[at + TABLE_NEXT]
   }
 
+  /** @noinline */
   loadAgainAfterHalt(v: Vcpu, at: number): number {
     this.halt.end(this.words, v)
     this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)

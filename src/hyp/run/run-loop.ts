@@ -81,8 +81,9 @@ export class RunLoop extends FusedSteps {
   readonly head: NextPc
   private readonly costTable: number
   /**
-   * The head of the loop, if the superinstruction `entry` or `entryDirect` begins there, or `entryAround`, and the program
-   * counter of `guest` at the end of the former; otherwise -1.
+   * The head of the loop, if the superinstruction `entry` or `entryDirect` begins there, or `entryAround` without rows in its
+   * gaps; if `entryAround` does with rows, or accesses the hardware at every entry; and the program counter of `guest` at the
+   * end of the former. Otherwise -1.
    */
   private readonly entryPc: number
   private readonly aroundEntryPc: number
@@ -98,20 +99,23 @@ export class RunLoop extends FusedSteps {
   private readonly aroundExitAt: number
   private readonly reasonsAt: number
   /**
-   * Where the superinstruction begins that a WFI leads to, if that is `putForHalt`; that an access to a system register leads
-   * to, if it is `sysreg` or `sysregByShadow`; and that of MMIO, if it is `mmio` or `mmioFromMemory`. Otherwise -1.
+   * Where the superinstruction begins that a WFI leads to, if that is `putForHalt` or `putAgainForHalt`, and whether it is the
+   * latter; that an access to a system register leads to, if it is `sysreg` or `sysregByShadow`; and that of MMIO, if it is
+   * `mmio` or `mmioFromMemory`. Otherwise -1.
    */
   private readonly haltPc: number
+  private readonly putsAgain: boolean
   private readonly sysregPc: number
   private readonly sysregByShadowPc: number
   private readonly mmioPc: number
   private readonly mmioFromMemoryPc: number
   /**
-   * The `poll` of the next looks after `haltPc`, if a look in vain leads to itself and the last one to `loadAfterHalt`; and the
-   * latter. Otherwise -1.
+   * The `poll` of the next looks after `haltPc`, if a look in vain leads to itself and the last one to `loadAfterHalt` or
+   * `loadAgainAfterHalt`; where that begins, and whether it is the latter. Otherwise -1.
    */
   private readonly pollPc: number
   private readonly loadPc: number
+  private readonly loadsAgain: boolean
   /** The question of this `poll`, and where it leads when the window is over. */
   private readonly pollsFor: number
   private readonly pollsOver: number
@@ -139,22 +143,26 @@ export class RunLoop extends FusedSteps {
     const begins = (name: string, at: number): number =>
       at >= 0 && fusedAt(table, asPc(table[at]))?.name === name ? table[at] : -1
     const after = (reason: number): number => (this.reasonsAt < 0 ? -1 : this.reasonsAt + reason)
-    this.haltPc = begins('putForHalt', after(EXIT_WFI))
+    const putAgainPc = begins('putAgainForHalt', after(EXIT_WFI))
+    this.putsAgain = putAgainPc >= 0
+    this.haltPc = this.putsAgain ? putAgainPc : begins('putForHalt', after(EXIT_WFI))
     this.sysregPc = begins('sysreg', after(EXIT_SYSREG))
     this.sysregByShadowPc = begins('sysregByShadow', after(EXIT_SYSREG))
     this.mmioPc = begins('mmio', after(EXIT_MMIO))
     this.mmioFromMemoryPc = begins('mmioFromMemory', after(EXIT_MMIO))
     const polling = begins('poll', (this.haltPc << TABLE_SHIFT) + TABLE_NEXT)
     const poll = polling << TABLE_SHIFT
-    this.loadPc = begins('loadAfterHalt', poll + TABLE_ELSE_2)
+    const loadAgainPc = begins('loadAgainAfterHalt', poll + TABLE_ELSE_2)
+    this.loadsAgain = loadAgainPc >= 0
+    this.loadPc = this.loadsAgain ? loadAgainPc : begins('loadAfterHalt', poll + TABLE_ELSE_2)
     this.pollPc = this.loadPc >= 0 && table[poll + TABLE_NEXT] === polling ? polling : -1
     this.pollsFor = table[poll + TABLE_ANY]
     this.pollsOver = table[poll + TABLE_ELSE_1]
     const fusedEntry = fusedAt(table, head)?.name
-    const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
-    this.entryPc = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
-    this.aroundEntryPc = isAround ? head : -1
-    this.enteredPc = this.entryPc < 0 && this.aroundEntryPc < 0 ? -1 : last(head)
+    const isAround = fusedEntry === 'entryAround'
+    this.entryPc = ENTRIES.includes(fusedEntry) && !(isAround && this.entryGaps !== 0) ? head : -1
+    this.aroundEntryPc = isAround && (this.entryGaps !== 0 || this.writesHcr !== 0) ? head : -1
+    this.enteredPc = this.entryPc < 0 ? -1 : last(head)
     this.entryRows = rowsBetween(table, this.entryPc, this.enteredPc)
     this.exitRows = rowsBetween(table, this.exitPc, last(exit))
   }
@@ -237,23 +245,24 @@ export class RunLoop extends FusedSteps {
    * call returns for being true in 11 instructions otherwise.
    */
   enter(v: Vcpu): number {
-    if (this.aroundEntryPc >= 0) return this.enterAround(v)
+    if (this.aroundEntryPc >= 0) return this.entersAround(v)
     return this.entersAtOnce(v) === true ? THREAD_IN_GUEST : this.run(v)
   }
 
-  /** The same for a thread at which `entryAround` is next. */
-  private enterAround(v: Vcpu): number {
-    const { words, table } = this
+  /**
+   * The same for a thread at which `entryAround` is next: one call that has all rows in it, where V8 would inline only some.
+   * @noinline
+   * @masked
+   */
+  private entersAround(v: Vcpu): number {
+    const { words } = this
     const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.aroundEntryPc && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
-    const at = this.aroundEntryPc << TABLE_SHIFT
-    if (this.entersAround(v, pe, at, thread) === true) {
-      words[v + VCPU_PC] = this.enteredPc
-      return THREAD_IN_GUEST
-    }
-    return this.runOn(v, table[at + TABLE_ELSE_2])
+    this.enterAround(v, pe, this.aroundEntryPc << TABLE_SHIFT, thread)
+    const pc = words[v + VCPU_PC]
+    return pc === this.aroundEnteredPc ? THREAD_IN_GUEST : this.runOn(v, pc)
   }
 
   /**
@@ -323,10 +332,13 @@ export class RunLoop extends FusedSteps {
     const { words } = this
     if (words[v + VCPU_PC] === this.aroundGuestPc) {
       const pe = asPe(words[v + VCPU_PE])
+      const pc = this.table[this.reasonsAt + reason]
       this.leaveGuest(v, pe, reason)
       this.exitAround(v, pe, this.aroundExitAt)
-      words[v + VCPU_PC] = this.table[this.reasonsAt + reason]
-    } else this.exit(v, reason)
+      words[v + VCPU_PC] = pc
+      return pc
+    }
+    this.exit(v, reason)
     return words[v + VCPU_PC]
   }
 
@@ -336,7 +348,8 @@ export class RunLoop extends FusedSteps {
    */
   private takeAfter(v: Vcpu, pc: number): number {
     const at = pc << TABLE_SHIFT
-    if (pc === this.haltPc) return this.putForHalt(v, at)
+    if (pc === this.haltPc)
+      return this.putsAgain === true ? this.putAgainForHalt(v, at) : this.putForHalt(v, at)
     if (pc === this.sysregPc) return this.emulateSysregAndSkip(v, at)
     if (pc === this.mmioPc) return this.emulateMmioAndSkip(v, at)
     if (pc === this.sysregByShadowPc) return this.emulateSysregByShadowAndSkip(v, at)
@@ -386,7 +399,11 @@ export class RunLoop extends FusedSteps {
     const { words } = this
     if (this.halt.pollAgain(words, v) === false) return this.runOn(v, this.pollsOver)
     if (this.canRun(words, v, this.pollsFor) === false) return THREAD_POLLS
-    return this.runOn(v, this.loadAfterHalt(v, this.loadPc << TABLE_SHIFT))
+    const at = this.loadPc << TABLE_SHIFT
+    return this.runOn(
+      v,
+      this.loadsAgain === true ? this.loadAgainAfterHalt(v, at) : this.loadAfterHalt(v, at),
+    )
   }
 
   /** Takes the step of a row after which, or before which, the thread may come to rest; returns as a superinstruction does. */

@@ -369,10 +369,10 @@ export class VirtualMachine {
   private enterGuest(v: Vcpu): boolean {
     const { words } = this
     const pe = words[v + VCPU_PE]
-    if (pe === 0 || words[pe + PE_LINES] & HOST_LINES) return this.enterAfterAll(v)
-    if ((words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2) return true
-    const isInGuest = this.runLoop.enter(v) === THREAD_IN_GUEST
-    return (isInGuest && (words[pe + PE_LINES] & HOST_LINES) === 0) || this.enterAfterAll(v)
+    if (pe === 0) return this.enterAfterAll(v)
+    const isAtEl2 = (words[pe + PCPU_PSTATE] & PSTATE_EL) === PSTATE_EL2
+    if (isAtEl2 && this.runLoop.enter(v) !== THREAD_IN_GUEST) return this.enterAfterAll(v)
+    return (words[pe + PE_LINES] & HOST_LINES) === 0 || this.enterAfterAll(v)
   }
 
   private enterAfterAll(v: Vcpu): boolean {

@@ -19,6 +19,7 @@ import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import {
+  privateIrq,
   VCPU_AP_COUNT,
   VCPU_AP_FIRST,
   VCPU_AP0R,
@@ -83,10 +84,7 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): v
   }
 }
 
-/**
- * The same if no list register is in use.
- * @noinline
- */
+/** The same for an empty list. */
 export function flushNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
   const vmcr = words[v + VCPU_VMCR]
@@ -96,16 +94,16 @@ export function flushNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   seam.settleSwitches(words, pe, vmcr)
 }
 
-/** @noinline */
-function flushSome(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
+/** The same for a list that is not empty. */
+export function flushSome(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
   if (count !== 1) {
     flushSeveral(vgic, v, pe)
     return
   }
-  const { words, seam, apLists } = vgic
+  const { words, seam } = vgic
   const vmcr = words[v + VCPU_VMCR]
-  const intid = apLists.intidOf(v, asIrq(words[v + VCPU_AP_FIRST]))
-  vgic.flushOnly(v, pe, hcrForNone(vgic, words, vmcr) & ~ruledOutBy(intid))
+  const irq = asIrq(words[v + VCPU_AP_FIRST])
+  vgic.flushOnly(v, pe, hcrForNone(vgic, words, vmcr) & ~ruledOutBy(v, irq))
   if (words[v + VCPU_USED_LRS] === 0) flushNone(vgic, v, pe)
   else seam.settleSwitches(words, pe, vmcr)
 }
@@ -124,12 +122,13 @@ const disabledGroups = (vmcr: number): number => ~vmcr & (VMCR_VENG0 | VMCR_VENG
 
 /** ICH_HCR_EL2 with nothing in a list register. ICC_DIR_EL1 is trapped by the count of SPIs in flight. */
 function hcrForNone({ apLists }: VgicV3, words: Int32Array, vmcr: number): number {
-  const trapsDir = apLists.hasSpisInFlight(words) ? HCR_TDIR : 0
-  return HCR_En | HCR_vSGIEOICount | groupSwitches(disabledGroups(vmcr)) | trapsDir
+  const off = disabledGroups(vmcr)
+  const hcr = HCR_En | HCR_vSGIEOICount | groupSwitches(off)
+  return apLists.hasSpisInFlight(words) ? hcr | HCR_TDIR : hcr
 }
 
 /** The bit of ICH_HCR_EL2 that an interrupt in a list register rules out: vSGIEOICount is for entries without SGIs. */
-const ruledOutBy = (intid: Intid): number => (intid < FIRST_PPI ? HCR_vSGIEOICount : 0)
+const ruledOutBy = (v: Vcpu, irq: Irq): number => (irq < privateIrq(v, FIRST_PPI) ? HCR_vSGIEOICount : 0)
 
 /**
  * ICH_HCR_EL2 for several pending and active interrupts, by that for none: UIE for more than list registers, NPIE for more
@@ -146,7 +145,7 @@ function summarize(vgic: VgicV3, v: Vcpu, none: number): number {
     if (!irqStaysOn(word, index)) continue
     if (word & IRQ_ACTIVE) active++
     else pending++
-    hcr &= ~ruledOutBy(apLists.intidOf(v, irq))
+    hcr &= ~ruledOutBy(v, irq)
   }
   if (pending + active <= listRegisters) return hcr
   if (pending > listRegisters) hcr |= HCR_NPIE
@@ -182,10 +181,7 @@ export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   if (words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(words, v)
 }
 
-/**
- * The same if no list register is in use, and the ap_list is empty.
- * @noinline
- */
+/** The same if no list register is in use, and the ap_list is empty. */
 export function foldNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
   words[v + VCPU_HCR] = 0

@@ -421,7 +421,7 @@ export class VgicV3 {
  * being enabled is the bit below that for its being disabled.
  */
 export const groupSwitches = (off: number): number =>
-  (HCR_VGrp0DIE >> (off & VMCR_VENG0)) | (HCR_VGrp1DIE >> ((off & VMCR_VENG1) >> 1))
+  (HCR_VGrp0DIE | HCR_VGrp1DIE) - ((off & VMCR_VENG0) << 4) - ((off & VMCR_VENG1) << 5)
 
 /**
  * The word of a level-sensitive interrupt after a fold, by the state in which it comes back. One that went in pending
