@@ -179,6 +179,14 @@ export function clearLr(words: Int32Array, at: number): void {
   words[at + ICH_LR + 1] = 0
 }
 
+/**
+ * Writes 0 to ICH_HCR_EL2.
+ * @inline
+ */
+export function clearHcr(words: Int32Array, pe: Pe): void {
+  words[pe + ICH_HCR] = 0
+}
+
 /** ICH_VMCR_EL2. */
 export const vmcrOf = (words: Int32Array, pe: Pe): number => words[pe + ICH_VMCR]
 

@@ -21,7 +21,7 @@ import {
 } from '../../arch/ich-registers.ts'
 import type { Intid } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
-import { type Ich, lrAt, lrHigh, lrLow, setLrStatus, vmcrOf } from '../../gic/cpu-interface/ich.ts'
+import { clearHcr, type Ich, lrAt, lrHigh, lrLow, setLrStatus, vmcrOf } from '../../gic/cpu-interface/ich.ts'
 import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import type { VirtualInterface } from '../../gic/cpu-interface/virtual-interface.ts'
 import { HPPI_INTID } from '../../gic/distributor/hppi.ts'
@@ -95,9 +95,10 @@ export class Seam {
     if (this.observer !== null) this.observer('sysreg', false, ICH_HCR_EL2, value, 0)
   }
 
-  readVmcr(v: Vcpu, pe: Pe): number {
-    const value = this.ich.readVmcr(pe)
-    this.count(v, COST_SYSREG_READS, 1)
+  readVmcr(words: Int32Array, v: Vcpu, pe: Pe): number {
+    const value = vmcrOf(words, pe)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS]++
     if (this.observer !== null) this.observer('sysreg', true, ICH_VMCR_EL2, value, 0)
     return value
   }
@@ -111,7 +112,7 @@ export class Seam {
   /** `readVmcr`, `writeHcr` with 0 and `readMisr`; returns what the first does. */
   disable(words: Int32Array, v: Vcpu, pe: Pe): number {
     const vmcr = vmcrOf(words, pe)
-    this.ich.writeHcr(words, pe, 0)
+    clearHcr(words, pe)
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS] += 2
     words[row + COST_SYSREG_WRITES]++

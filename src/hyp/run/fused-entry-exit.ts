@@ -28,7 +28,7 @@ import {
   withPreemptOn,
 } from '../records/vcpu.ts'
 import { HCR_IN_USE } from '../vgic/vgic-v3.ts'
-import { flushNone, flushSome, foldNone, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
+import { flushWritingHcr, foldNone, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
 import { GapSteps } from './gap-steps.ts'
 import * as linux from './linux-steps.ts'
 import {
@@ -204,12 +204,12 @@ export class FusedEntryExit extends GapSteps {
   private fill(v: Vcpu, pe: Pe): void {
     const { words } = this
     const count = words[v + VCPU_AP_COUNT]
-    if (count !== 0) this.fillSome(v, pe, count)
-    else if (this.writesHcr !== 0) this.fillNone(v, pe)
+    if (this.writesHcr !== 0) this.fillWritingHcr(v, pe, count)
+    else if (count !== 0) this.fillSome(v, pe, count)
   }
 
-  private fillNone(v: Vcpu, pe: Pe): void {
-    if (this.flushing === 0) flushNone(this.vgic, v, pe)
+  private fillWritingHcr(v: Vcpu, pe: Pe, count: number): void {
+    if (this.flushing === 0) flushWritingHcr(this.vgic, v, pe, count)
     else this.flushOfDesign(v)
   }
 
@@ -221,7 +221,6 @@ export class FusedEntryExit extends GapSteps {
 
   private fillOtherwise(v: Vcpu, pe: Pe, count: number): void {
     if (this.flushing !== 0) this.flushOfDesign(v)
-    else if (this.writesHcr !== 0) flushSome(this.vgic, v, pe, count)
     else this.vgic.flushSome(v, pe, count)
   }
 

@@ -89,7 +89,7 @@ export class Halt {
 
   /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the asker's PE, even if the vCPU is not there. */
   readMaskOnDemand(v: Vcpu, pe: Pe): void {
-    this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
+    this.words[v + VCPU_VMCR] = this.seam.readVmcr(this.words, v, pe)
   }
 
   /** Gives every vCPU the longest window. */

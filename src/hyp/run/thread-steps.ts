@@ -178,7 +178,8 @@ export class ThreadSteps {
   }
 
   saveVmcr(v: Vcpu): void {
-    if (this.words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
+    const { words } = this
+    if (words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(words, v, asPe(words[v + VCPU_PE]))
   }
 
   /**

@@ -90,6 +90,7 @@ export class VgicMmio {
   readonly dist: VgicDist
   /** By ITS, the address of its frames. */
   private readonly bases: readonly number[]
+  private readonly hasIts: boolean
   private readonly gicdLow: number
   private readonly gicdHigh: number
 
@@ -101,6 +102,7 @@ export class VgicMmio {
     ways: ItsWays,
   ) {
     this.bases = frames.its ?? []
+    this.hasIts = this.bases.length > 0
     this.words = apLists.words
     this.layout = apLists.layout
     this.dist = new VgicDist(apLists, mapped, frames, memory, ways)
@@ -128,7 +130,11 @@ export class VgicMmio {
     words[this.layout.vm + VM_ACCESSING] = v
     if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
       return this.accessFrame(v, v, distributorFrame, low & 0xffff, asksOwners)
-    const address = high * HIGH + (low >>> 0)
+    return this.accessOther(v, high * HIGH + (low >>> 0), asksOwners)
+  }
+
+  /** An access outside the distributor's frame. */
+  private accessOther(v: Vcpu, address: number, asksOwners: boolean): number {
     const index = this.redistributorAt(address)
     if (index >= 0) {
       const offset = address - this.dist.redistributors[index]
@@ -158,6 +164,10 @@ export class VgicMmio {
    * cmd_lock for GITS_CTLR, GITS_CBASER and GITS_CWRITER, and its_lock for a `GITS_BASER<n>` that it does not ignore.
    */
   mustWait(v: Vcpu): boolean {
+    return this.hasIts === true && this.waitsForIts(v)
+  }
+
+  private waitsForIts(v: Vcpu): boolean {
     const { words, dist } = this
     for (let n = 0; n < this.bases.length; n++)
       if (

@@ -77,45 +77,36 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
  * empty list. List registers and the maintenance interrupt are taken to be as the fold has left them.
  */
 export function flushWritingHcr(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
-  if (count !== 0) flushSome(vgic, v, pe, count)
-  else {
-    vgic.words[v + VCPU_USED_LRS] = 0
-    flushNone(vgic, v, pe)
-  }
-}
-
-/** The same for an empty list. */
-export function flushNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
-  const { words, seam } = vgic
-  const vmcr = words[v + VCPU_VMCR]
-  const hcr = hcrForNone(vgic, words, vmcr)
-  words[v + VCPU_HCR] = hcr
-  seam.writeHcr(words, v, pe, hcr)
-  seam.settleSwitches(words, pe, vmcr)
-}
-
-/** The same for a list that is not empty. */
-export function flushSome(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
-  if (count !== 1) {
+  if (count > 1) {
     flushSeveral(vgic, v, pe)
     return
   }
   const { words, seam } = vgic
   const vmcr = words[v + VCPU_VMCR]
-  const irq = asIrq(words[v + VCPU_AP_FIRST])
-  vgic.flushOnly(v, pe, hcrForNone(vgic, words, vmcr) & ~ruledOutBy(v, irq))
-  if (words[v + VCPU_USED_LRS] === 0) flushNone(vgic, v, pe)
-  else seam.settleSwitches(words, pe, vmcr)
+  const none = hcrForNone(vgic, words, vmcr)
+  if (count === 0) words[v + VCPU_USED_LRS] = 0
+  else vgic.flushOnly(v, pe, none & ~ruledOutBy(v, asIrq(words[v + VCPU_AP_FIRST])))
+  if (words[v + VCPU_USED_LRS] === 0) writeHcr(vgic, words, v, pe, none)
+  seam.settleSwitches(words, pe, vmcr)
 }
 
 function flushSeveral(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
   const vmcr = words[v + VCPU_VMCR]
-  const hcr = summarize(vgic, v, hcrForNone(vgic, words, vmcr))
+  const none = hcrForNone(vgic, words, vmcr)
+  const hcr = summarize(vgic, v, none)
   if (hcr & HCR_UIE) vgic.apLists.sorts.groupsFirst(v, disabledGroups(vmcr))
   vgic.fill(v, pe, hcr)
-  if (words[v + VCPU_USED_LRS] === 0) flushNone(vgic, v, pe)
-  else seam.settleMaintenance(words, pe)
+  if (words[v + VCPU_USED_LRS] !== 0) seam.settleMaintenance(words, pe)
+  else {
+    writeHcr(vgic, words, v, pe, none)
+    seam.settleSwitches(words, pe, vmcr)
+  }
+}
+
+function writeHcr({ seam }: VgicV3, words: Int32Array, v: Vcpu, pe: Pe, hcr: number): void {
+  words[v + VCPU_HCR] = hcr
+  seam.writeHcr(words, v, pe, hcr)
 }
 
 const disabledGroups = (vmcr: number): number => ~vmcr & (VMCR_VENG0 | VMCR_VENG1)
@@ -225,7 +216,7 @@ function foldDeactivating(vgic: VgicV3, v: Vcpu, pe: Pe, countsFromHead: boolean
   const { words, seam } = vgic
   const used = words[v + VCPU_USED_LRS]
   const empty = takeLrs(vgic, v, pe, used)
-  words[v + VCPU_VMCR] = seam.readVmcr(v, pe)
+  words[v + VCPU_VMCR] = seam.readVmcr(words, v, pe)
   const ended = HCR_EOIcount(seam.readHcr(v, pe))
   seam.writeHcr(words, v, pe, 0)
   seam.readMisr(v, pe)

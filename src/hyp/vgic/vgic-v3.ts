@@ -115,8 +115,8 @@ export class VgicV3 {
   }
 
   /** Refreshes the shadow of ICH_VMCR_EL2, which runnable() reads. */
-  saveVmcr(v: Vcpu): void {
-    this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, asPe(this.words[v + VCPU_PE]))
+  saveVmcr(words: Int32Array, v: Vcpu, pe: Pe): void {
+    words[v + VCPU_VMCR] = this.seam.readVmcr(words, v, pe)
   }
 
   /** Fills list registers from the ap_list; with an empty list it does not access the hardware. */
@@ -167,9 +167,9 @@ export class VgicV3 {
    * @noinline
    */
   private flushOverflowing(v: Vcpu, pe: Pe): void {
-    const { apLists, seam } = this
+    const { words, apLists, seam } = this
     const bothGroups = apLists.hasBothGroups(v)
-    const off = bothGroups ? ~seam.readVmcr(v, pe) & (VMCR_VENG0 | VMCR_VENG1) : 0
+    const off = bothGroups ? ~seam.readVmcr(words, v, pe) & (VMCR_VENG0 | VMCR_VENG1) : 0
     apLists.sorts.pendingFirst(v, off)
     const end = this.endOfFitting(v)
     const overflow = this.overflowInterrupts(end, off, bothGroups ? groupSwitches(off) : 0)
@@ -393,7 +393,7 @@ export class VgicV3 {
   deactivateByDir(v: Vcpu, intid: Intid): void {
     const { words, apLists } = this
     // DIR is ignored in EOImode 0.
-    if ((this.seam.readVmcr(v, asPe(words[v + VCPU_PE])) & VMCR_VEOIM) === 0) return
+    if ((this.seam.readVmcr(words, v, asPe(words[v + VCPU_PE])) & VMCR_VEOIM) === 0) return
     if (intid >= FIRST_SPI + apLists.layout.spiCount) return
     const irq = apLists.irqOf(v, intid)
     const owner = apLists.holderOf(irq) || v

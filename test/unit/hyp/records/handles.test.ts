@@ -49,7 +49,7 @@ const refused = {
     // @ts-expect-error The handle of a PE's physical interface is not the PE's.
     silicon.pcpu.isInGuest(pe + 12),
     // @ts-expect-error The vCPU first, then the PE.
-    hypervisor.seam.readVmcr(pe, v),
+    hypervisor.seam.readVmcr(words, pe, v),
   ],
   irq: () => [
     // @ts-expect-error An INTID is not the offset of an interrupt's word.
