@@ -1,10 +1,12 @@
 /**
  * A superinstruction brings a machine to the words to which its rows bring it, counters too: from every state of random
- * schedules in which a thread, or its notifier, stands at its beginning.
+ * schedules in which a thread, or its notifier, stands at its beginning. And so do `enter`, `leave` and `run` of the run loop, which
+ * have ways of their own to superinstructions.
  */
 import fc from 'fast-check'
 import {
   baselines,
+  type Design,
   designs,
   edit,
   kvm61,
@@ -16,11 +18,19 @@ import {
   when,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { asPc, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, type Vcpu } from '../../../src/hyp/records/vcpu.ts'
+import { EXIT_HVC, EXIT_IRQ, EXIT_WFI } from '../../../src/hyp/records/exits.ts'
+import {
+  asPc,
+  privateIrq,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+  type Vcpu,
+} from '../../../src/hyp/records/vcpu.ts'
 import { performFused } from '../../../src/hyp/run/fused-dispatch.ts'
 import { TABLE_FUSED, TABLE_SHIFT } from '../../../src/hyp/run/program.ts'
 import { fusedAt, type Superinstruction, superinstructions } from '../../../src/hyp/run/superinstructions.ts'
-import { THREAD_STEPS } from '../../../src/hyp/run/thread-states.ts'
+import { THREAD_POLLS, THREAD_STEPS } from '../../../src/hyp/run/thread-states.ts'
 import { commanding } from '../../kit/commanding.ts'
 import { cook, type Recipe, recipesWith } from '../scenario/recipe.ts'
 
@@ -35,17 +45,23 @@ function beginning({ hypervisor }: ScenarioMachine, v: Vcpu) {
 const stepsOf = ({ rows }: Superinstruction): number =>
   rows.reduce((sum, row) => sum + (row === 'gap' ? 5 : 1), 0)
 
-/** Does it, and puts the machine back; returns the words that it left. */
-function doneAtOnce({ hypervisor }: ScenarioMachine, v: Vcpu): Int32Array {
-  const { words, runLoop } = hypervisor
+/** Does something, and puts the machine back; returns the words that it left. */
+function wordsAfter({ hypervisor }: ScenarioMachine, act: () => void): Int32Array {
+  const { words } = hypervisor
   const before = words.slice()
+  act()
+  const after = words.slice()
+  words.set(before)
+  return after
+}
+
+/** Does the superinstruction at which a thread, or its notifier, stands. */
+function doAtOnce({ hypervisor }: ScenarioMachine, v: Vcpu): void {
+  const { words, runLoop } = hypervisor
   const notifier = words[v + VCPU_NOTIFIER]
   const at = (notifier || words[v + VCPU_PC]) << TABLE_SHIFT
   const next = performFused(runLoop, runLoop.table[at + TABLE_FUSED], v, at)
   if (next >= 0) words[v + (notifier === 0 ? VCPU_PC : VCPU_NOTIFIER)] = next
-  const after = words.slice()
-  words.set(before)
-  return after
 }
 
 /**
@@ -84,12 +100,97 @@ function drive(recipe: Scenario, schedule: readonly number[], met: Set<string>):
     const fused = actor.kind === 'vcpu' ? beginning(machine, v) : undefined
     if (fused) {
       met.add(fused.name)
-      const wanted = doneAtOnce(machine, v)
+      const wanted = wordsAfter(machine, () => doAtOnce(machine, v))
       expect([fused.name, isDoneStepByStep(machine, v, stepsOf(fused), wanted)]).toEqual([fused.name, true])
     }
     machine.step(actor)
   }
 }
+
+/** More steps than lead from one rest of a thread to the next: into the guest, or out of it and through a halt to sleep. */
+const TO_REST = 200
+const reasons = { EXIT_HVC, EXIT_IRQ, EXIT_WFI }
+
+/** Does something that takes a thread to its next rest, and returns its state, at once; expects the steps to lead there. */
+function expectSteps(machine: ScenarioMachine, v: Vcpu, name: string, act: () => number, begin = () => {}) {
+  const { words, runLoop } = machine.hypervisor
+  const before = words.slice()
+  const wanted = wordsAfter(machine, () => {
+    const state = act()
+    expect([name, state === THREAD_POLLS ? THREAD_STEPS : state]).toEqual([name, runLoop.threadState(v)])
+  })
+  begin()
+  expect([name, isDoneStepByStep(machine, v, TO_REST, wanted)]).toEqual([name, true])
+  words.set(before)
+  return wanted
+}
+
+/** From every state of a schedule lets threads enter their guests, and guests exit. */
+function driveToRest(recipe: Scenario, schedule: readonly number[], met: Set<string>): void {
+  const machine = recipe.machine()
+  const { hypervisor } = machine
+  const { words, runLoop } = hypervisor
+  hypervisor.halt.openWindows()
+  const goOn = (v: Vcpu): void => {
+    if (runLoop.threadState(v) === THREAD_STEPS) expectSteps(machine, v, 'enter', () => runLoop.enter(v))
+  }
+  for (const choice of schedule) {
+    const actors = [...machine.actors, ...machine.environment].filter(
+      (actor) => machine.stateOf(actor) === 'ready',
+    )
+    if (actors.length === 0) return
+    const actor = actors[choice % actors.length]
+    const v = hypervisor.vcpu(actor.kind === 'vcpu' ? actor.index : 0)
+    goOn(v)
+    for (const [name, reason] of runLoop.isInGuest(v) ? Object.entries(reasons) : []) {
+      const before = words.slice()
+      const leave = (): number => {
+        const state = runLoop.leave(v, reason)
+        met.add(state === THREAD_POLLS ? 'polls' : name)
+        return state
+      }
+      words.set(expectSteps(machine, v, name, leave, () => runLoop.exit(v, reason)))
+      // A halt ends for an interrupt that comes meanwhile.
+      hypervisor.inject(privateIrq(v, 5), 1)
+      goOn(v)
+      words.set(before)
+    }
+    machine.step(actor)
+  }
+}
+
+describe('a thread that enters its guest, or whose guest exits, comes to where its steps lead', () => {
+  const met = new Set<string>()
+  const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
+  const count = ownStep('count', (context, vcpu) => {
+    context.set(vcpu, 'passed', context.get(vcpu, 'passed') + 1)
+    return 0
+  })
+  const counting = (design: Design): Design =>
+    edit({ ...design, words: ['passed'] })
+      .insertAfter('entry/irqOff', count)
+      .insertAfter('exit/publishOutside', count)
+      .design(`${design.name}, counting`)
+
+  it.each(
+    Object.values(designs)
+      .flatMap((design) => [design, kvm61(design), kvm72(design)])
+      .concat([designs.wfiFullPut, kvm72(designs.wfiFullPut)].map(counting))
+      .map((design) => [design.name, design] as const),
+  )('in %s', (_name, design) => {
+    const recipes = fc.oneof(recipesWith({}), recipesWith({ timers: true }))
+    fc.assert(
+      fc.property(recipes, schedules, (recipe, schedule) =>
+        driveToRest(cook({ ...recipe, design }), schedule, met),
+      ),
+      { numRuns: 15 },
+    )
+  })
+
+  it('and halts have polled', () => {
+    expect([...met].sort()).toEqual(['EXIT_HVC', 'EXIT_IRQ', 'EXIT_WFI', 'polls'])
+  })
+})
 
 describe('a superinstruction does what its rows do', () => {
   const met = new Set<string>()
