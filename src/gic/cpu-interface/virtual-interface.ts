@@ -75,8 +75,6 @@ export class VirtualInterface extends CpuInterface {
   readonly countsDrops: boolean
   /** The group enable that MISR.VGrp0D follows: the choice `misrVgrp0d`. */
   private readonly vgrp0dEnable: number
-  /** VENG1 if that is it, otherwise 0. */
-  private readonly vgrp0dByGroup1: number
 
   constructor(words: Int32Array, config: CheckedGicConfig) {
     super(words, config)
@@ -92,7 +90,6 @@ export class VirtualInterface extends CpuInterface {
     this.lpiBecomesActive = config.choices.lpiActive === 'active'
     this.countsDrops = config.choices.eoicountInEoimode1 === 'counted'
     this.vgrp0dEnable = config.choices.misrVgrp0d === 'group-0' ? VMCR_VENG0 : VMCR_VENG1
-    this.vgrp0dByGroup1 = this.vgrp0dEnable & VMCR_VENG1
   }
 
   reset(pe: Pe): void {
@@ -238,7 +235,7 @@ export class VirtualInterface extends CpuInterface {
    * follows the enable of group 1.
    */
   mayBeSwitched(words: Int32Array, pe: Pe, vmcr: number): number {
-    return ((vmcr ^ words[pe + ICH_VMCR]) & (VMCR_VENG0 | VMCR_VENG1)) | this.vgrp0dByGroup1
+    return ((words[pe + ICH_VMCR] ^ vmcr) & (VMCR_VENG0 | VMCR_VENG1)) | (this.vgrp0dEnable & VMCR_VENG1)
   }
 
   /** The level of the maintenance interrupt. */

@@ -107,6 +107,14 @@ function drive(recipe: Scenario, schedule: readonly number[], met: Set<string>):
   }
 }
 
+/** Of which each is taken modulo the actors that are ready. */
+const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
+/** Counts in a word of the design's own. */
+const count = ownStep('count', (context, vcpu) => {
+  context.set(vcpu, 'passed', context.get(vcpu, 'passed') + 1)
+  return 0
+})
+
 /** More steps than lead from one rest of a thread to the next: into the guest, or out of it and through a halt to sleep. */
 const TO_REST = 200
 const reasons = { EXIT_HVC, EXIT_IRQ, EXIT_WFI }
@@ -161,11 +169,6 @@ function driveToRest(recipe: Scenario, schedule: readonly number[], met: Set<str
 
 describe('a thread that enters its guest, or whose guest exits, comes to where its steps lead', () => {
   const met = new Set<string>()
-  const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
-  const count = ownStep('count', (context, vcpu) => {
-    context.set(vcpu, 'passed', context.get(vcpu, 'passed') + 1)
-    return 0
-  })
   const counting = (design: Design): Design =>
     edit({ ...design, words: ['passed'] })
       .insertAfter('entry/irqOff', count)
@@ -204,7 +207,6 @@ describe('a superinstruction does what its rows do', () => {
   )('in $name', ({ design }) => {
     // With timers the host injects.
     const recipes = fc.oneof(recipesWith({}), recipesWith({ timers: true }))
-    const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
     fc.assert(
       fc.property(recipes, schedules, (recipe, schedule) =>
         drive(cook({ ...recipe, design }), schedule, met),
@@ -214,10 +216,6 @@ describe('a superinstruction does what its rows do', () => {
   })
 
   it('with steps of a design’s own in every gap', () => {
-    const count = ownStep('count', (context, vcpu) => {
-      context.set(vcpu, 'passed', context.get(vcpu, 'passed') + 1)
-      return 0
-    })
     const whether = ownStep('whether?', (context, vcpu) => context.get(vcpu, 'passed') & 1, ['no', 'yes'])
     const design = edit({ ...designs.wfiHandler, words: ['passed'] })
       .insertAfter('entry/handleRequests', count)
@@ -233,7 +231,6 @@ describe('a superinstruction does what its rows do', () => {
       .insertAfter('wfi/halt/pollEnd', count)
       .insertAfter('wfi/clearUnhalt', when(whether, count, count))
       .design('counting')
-    const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
     const own = new Set<string>()
     fc.assert(
       fc.property(recipesWith({ timers: true }), schedules, (recipe, schedule) =>
@@ -260,7 +257,6 @@ describe('a superinstruction does what its rows do', () => {
     const design = edit({ ...base, words: ['passed'] })
       .insertAfter(`entry/${step}`, check)
       .design('checking')
-    const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
     const own = new Set<string>()
     fc.assert(
       fc.property(recipesWith({}), schedules, (recipe, schedule) =>
@@ -276,7 +272,6 @@ describe('a superinstruction does what its rows do', () => {
       (design) => [design.name, design] as const,
     ),
   )('in %s, with GICv4.1', (_name, design) => {
-    const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
     fc.assert(
       fc.property(recipesWith({}), schedules, (recipe, schedule) =>
         drive(withVpes({ ...recipe, design }), schedule, met),
