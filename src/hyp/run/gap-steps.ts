@@ -55,9 +55,12 @@ export class GapSteps extends ThreadSteps {
     return this.words[v + VCPU_THREAD]
   }
 
-  /** `performStep`, without its switch for the rows that the library's designs, and users', mostly have in gaps. */
   takeRow(step: number, v: Vcpu): number {
-    if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
+    return step >= STEP_OWN ? this.ownSteps.perform(step, v) : this.takeLibraryRow(step, v)
+  }
+
+  /** `performStep`, without its switch for the rows that the library's designs mostly have in gaps. */
+  private takeLibraryRow(step: number, v: Vcpu): number {
     if (step === STEP_NOT_LOADED) return this.isUnloaded(v) ? 1 : 0
     if (step === STEP_SAVE_VMCR) this.saveVmcr(v)
     else if (step === STEP_SET_WAITING) this.setWaiting(v)
