@@ -118,7 +118,7 @@ function hcrForNone({ apLists }: VgicV3, words: Int32Array, vmcr: number): numbe
   return apLists.hasSpisInFlight(words) ? hcr | HCR_TDIR : hcr
 }
 
-/** The bit of ICH_HCR_EL2 that an interrupt in a list register rules out: vSGIEOICount is for entries without SGIs. */
+/** The bit of ICH_HCR_EL2 that an interrupt on the ap_list of `v` rules out: vSGIEOICount is for entries without SGIs. */
 const ruledOutBy = (v: Vcpu, irq: Irq): number => (irq < privateIrq(v, FIRST_PPI) ? HCR_vSGIEOICount : 0)
 
 /**
