@@ -272,11 +272,14 @@ function deactivateAfter(vgic: VgicV3, v: Vcpu, last: Irq | 0, count: number): v
   }
 }
 
-/** Deactivates an interrupt in no list register as if it came back from one inactive. */
+/**
+ * Deactivates an interrupt in no list register as if it came back from one inactive, and a mapped one's physical
+ * interrupt, even if it was pending only: then the host takes that again.
+ */
 function deactivateOutside(vgic: VgicV3, v: Vcpu, irq: Irq): void {
   const { words, seam } = vgic
   if (words[irq] & IRQ_HW) seam.deactivatePhysical(v, asPe(words[v + VCPU_PE]), vgic.mapped.pintidOf(v, irq))
-  foldCounting(vgic, words, v, irq, 0)
+  foldCounting(vgic, words, v, irq, vgic.populate(words, v, irq, words[irq]) & ~LR_ACTIVE)
 }
 
 /**
@@ -290,7 +293,6 @@ export function deactivateByShadow(vgic: VgicV3, v: Vcpu, intid: Intid): boolean
   const owner = apLists.holderOf(irq)
   if (owner === 0) return true
   if (isInListRegister(vgic, owner, irq)) return false
-  if ((words[irq] & IRQ_ACTIVE) === 0) return true
   deactivateOutside(vgic, v, irq)
   if (owner === v) vgic.apLists.prune(words, v)
   else apLists.notify(owner)

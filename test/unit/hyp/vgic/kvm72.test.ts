@@ -216,6 +216,29 @@ describe('kvm72', () => {
     },
   )
 
+  it('deactivates the physical interrupt of a timer whose interrupt is only pending: the host takes it again', () => {
+    const machine = boot(vmOf({ design: linux, timers: true }))
+    setEoiMode1(machine)
+    // From the first edge on every DIR exits.
+    enable(machine, 40)
+    machine.setLine(40, 1)
+    machine.writeMmio(0, sgiBase(0) + 0x100, 4, 1 << 27)
+    machine.setTimer(0, 'virtual', true)
+    machine.enter(0)
+    const { seam } = machine.hypervisor
+    const ofTimer: string[] = []
+    seam.observer = (_, isRead, register, value) => {
+      if (value !== 27) return
+      if (register === ICC_DIR_EL1 && !isRead) ofTimer.push('deactivated')
+      if (register === ICC_IAR1_EL1 && isRead) ofTimer.push('acknowledged')
+    }
+    machine.writeSysreg(0, ICC_DIR_EL1, 27)
+    seam.observer = null
+    expect(ofTimer).toEqual(['deactivated', 'acknowledged'])
+    machine.enter(0)
+    expect(machine.listRegisters(0).lr).toContain(0x7000_001b_0000_001bn)
+  })
+
   it('puts twice and loads twice around a WFI that sleeps (fact 5)', () => {
     const run = scenario('two puts')
       .design(linux)
