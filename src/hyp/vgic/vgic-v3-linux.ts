@@ -307,9 +307,8 @@ export function deactivateStopped(vgic: VgicV3, v: Vcpu, intid: Intid): void {
   const { words, apLists, mapped } = vgic
   const irq = apLists.irqOf(v, intid)
   const word = words[irq]
-  const owner = apLists.holderOf(irq) || v
   words[irq] = word & ~IRQ_ACTIVE
-  if (word & IRQ_HW && words[owner + VCPU_PE] !== 0) mapped.setPhysicalActive(owner, irq, false)
+  if (word & IRQ_HW) mapped.setPhysicalActive(v, irq, false)
 }
 
 function isInListRegister(vgic: VgicV3, v: Vcpu, irq: Irq): boolean {
