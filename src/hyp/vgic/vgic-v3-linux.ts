@@ -18,8 +18,10 @@ import {
 import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
+import { postRequest } from '../host/kick.ts'
 import {
   privateIrq,
+  REQ_PRUNE,
   VCPU_AP_COUNT,
   VCPU_AP_FIRST,
   VCPU_AP0R,
@@ -284,7 +286,8 @@ function deactivateOutside(vgic: VgicV3, v: Vcpu, irq: Irq): void {
 
 /**
  * Emulates a trapped write to ICC_DIR_EL1 as Linux 7.2 does: EOImode is that of the shadow of ICH_VMCR_EL2. False if
- * the interrupt is in a list register of a running guest, and nothing was done: the VM must be stopped for it.
+ * the interrupt is in a list register of a running guest, and nothing was done: the VM must be stopped for it. A vCPU on
+ * whose ap_list it is otherwise is not kicked.
  */
 export function deactivateByShadow(vgic: VgicV3, v: Vcpu, intid: Intid): boolean {
   const { words, apLists } = vgic
@@ -294,8 +297,8 @@ export function deactivateByShadow(vgic: VgicV3, v: Vcpu, intid: Intid): boolean
   if (owner === 0) return true
   if (isInListRegister(vgic, owner, irq)) return false
   deactivateOutside(vgic, v, irq)
-  if (owner === v) vgic.apLists.prune(words, v)
-  else apLists.notify(owner)
+  if (owner === v) apLists.prune(words, v)
+  else postRequest(words, owner, REQ_PRUNE)
   return true
 }
 
@@ -307,8 +310,10 @@ export function deactivateStopped(vgic: VgicV3, v: Vcpu, intid: Intid): void {
   const { words, apLists, mapped } = vgic
   const irq = apLists.irqOf(v, intid)
   const word = words[irq]
+  const owner = apLists.holderOf(irq)
   words[irq] = word & ~IRQ_ACTIVE
   if (word & IRQ_HW) mapped.setPhysicalActive(v, irq, false)
+  if (owner !== 0) postRequest(words, owner, REQ_PRUNE)
 }
 
 function isInListRegister(vgic: VgicV3, v: Vcpu, irq: Irq): boolean {
