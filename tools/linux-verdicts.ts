@@ -79,6 +79,26 @@ const facts: readonly Situation[] = [
     bounds: {},
   },
   {
+    name: 'a level that stays high, acknowledged on vCPU 0, which sleeps, deactivated by vCPU 1',
+    scenario: (design) =>
+      scenario('deactivated for a sleeper')
+        .gic({ cpus: 2 })
+        .vm({ vcpus: 2, spis: 1 })
+        .design(design)
+        .spi({ intid: 32, trigger: 'level' })
+        .guest(0, (guest) =>
+          guest
+            .onIrq((list) => list.ack().eoi())
+            .write(ICC_CTLR_EL1, 2)
+            .unmask()
+            .wfi()
+            .wfi(),
+        )
+        .guest(1, (guest) => guest.write(ICC_CTLR_EL1, 2).write(ICC_DIR_EL1, 32))
+        .device('nic', (device) => device.raise(32)),
+    bounds: {},
+  },
+  {
     name: 'two vCPUs on one PE, of which one waits: two puts, two loads',
     scenario: (design) =>
       scenario('two puts, two loads')
@@ -162,7 +182,7 @@ function counterexamples(): string {
       const { violation } = explore(scenario(design), bounds)
       if (!violation) return ''
       const { schedule, steps, what, invariant } = violation
-      const end = replay(scenario(design), schedule).timeline({ from: Math.max(0, steps - 16) })
+      const end = replay(scenario(design), schedule).timeline({ from: Math.max(0, steps - 20) })
       return `\nLinux 7.2, where ${name}: ${what} (${invariant}).\n\n\`\`\`text\n${end.trimEnd()}\n\`\`\`\n`
     })
     .join('')

@@ -25,6 +25,7 @@ import { COLLECTION_ID, DEVICE_ID } from '../hyp/records/lpi-record.ts'
 import {
   peOf,
   REQ_IRQ_PENDING,
+  REQ_PRUNE,
   REQ_SIGNAL,
   REQ_SLEEP,
   REQ_UNHALT,
@@ -271,6 +272,7 @@ const REQUESTS: readonly (readonly [bit: number, name: string])[] = [
   [REQ_UNHALT, 'unhalt'],
   [REQ_SIGNAL, 'signal'],
   [REQ_SLEEP, 'sleep'],
+  [REQ_PRUNE, 'prune'],
   [THREAD_RELOAD_VPE, 'reloadVpe'],
   [THREAD_COMMIT_VPE, 'commitVpe'],
 ]

@@ -7,6 +7,7 @@ import { judge } from '../../tools/verdicts.ts'
 it.each([
   ['54 ', '**L3**', 'holds'],
   ['acknowledged on vCPU 0', 'S12', 'holds'],
+  ['a level that stays high', 'S12', '**L1**'],
   ['a guest enables group 0', 'holds', '**L4**'],
 ])('the verdicts tell one kernel from the other: %s', (beginning, old, late) => {
   const { scenario, bounds } = linuxSituation(beginning)

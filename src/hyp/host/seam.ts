@@ -415,9 +415,10 @@ export class Seam {
   deactivatePhysical(v: Vcpu, pe: Pe, intid: Intid): void {
     const { icc, lines } = this.silicon
     icc.writeDir(pe + PHYSICAL_INTERFACE, intid)
-    lines.settlePe(pe)
     this.count(v, COST_SYSREG_WRITES, 1)
     if (this.observer !== null) this.observer('sysreg', false, ICC_DIR_EL1, intid, 0)
+    // The host may take it again at once.
+    lines.settlePe(pe)
   }
 
   /** Evaluates the maintenance interrupt after writes of ICH_HCR_EL2 or list registers. */

@@ -104,26 +104,26 @@ export const THREAD_PREEMPT_OFF_SHIFT = 24
  * Its vPE was loaded, and Dirty was not seen to be 0 since: the next entry waits for that. its_vpe has it as
  * `ready`.
  */
-export const THREAD_COMMIT_VPE = 0x1000
+export const THREAD_COMMIT_VPE = 0x2000
 /** Its vPE is to be put and loaded before it enters: KVM_REQ_RELOAD_GICv4. */
-export const THREAD_RELOAD_VPE = 0x800
+export const THREAD_RELOAD_VPE = 0x1000
 /** Its timers are its PE's: from `timerLoad` to `timerPut`, or until its thread loses the PE. */
-export const THREAD_TIMERS_LOADED = 0x400
+export const THREAD_TIMERS_LOADED = 0x800
 /** Its thread's task state. */
-export const THREAD_TASK = 0x300
-export const THREAD_TASK_SHIFT = 8
+export const THREAD_TASK = 0x600
+export const THREAD_TASK_SHIFT = 9
 export const TASK_RUNNING = 0
 /** Set before the last check of the wake condition; only then may the thread sleep. */
-export const TASK_SLEEPING = 0x100
+export const TASK_SLEEPING = 0x200
 /** The vCPU is off. */
-export const TASK_OFF = 0x200
+export const TASK_OFF = 0x400
 /**
  * In schedule() to sleep: off the run queue until it is woken. A thread that is preempted while it is only on
  * the way there, TASK_SLEEPING, stays on it.
  */
-export const TASK_BLOCKED = 0x300
+export const TASK_BLOCKED = 0x600
 /** Pending requests. */
-export const THREAD_REQUESTS = 0xf0
+export const THREAD_REQUESTS = 0x1f0
 export const THREAD_REQUESTS_SHIFT = 4
 /** An interrupt was queued: KVM_REQ_IRQ_PENDING. */
 export const REQ_IRQ_PENDING = 0x10
@@ -133,6 +133,11 @@ export const REQ_UNHALT = 0x20
 export const REQ_SIGNAL = 0x40
 /** Another vCPU has stopped the VM: it does not enter until that resumes it. KVM_REQ_SLEEP. */
 export const REQ_SLEEP = 0x80
+/**
+ * Another vCPU has deactivated an interrupt on its ap_list, which it prunes before it enters:
+ * KVM_REQ_VGIC_PROCESS_UPDATE.
+ */
+export const REQ_PRUNE = 0x100
 /** The mode that a kick reads. */
 export const THREAD_MODE = 0xc
 export const THREAD_MODE_SHIFT = 2

@@ -56,22 +56,22 @@ export const threadBits = {
   THREAD_PREEMPT_OFF: { name: 'preemptOff', bits: [31, 24], says: 'Depth of preemption-off sections.' },
   THREAD_COMMIT_VPE: {
     name: 'commitVpe',
-    bits: 12,
+    bits: 13,
     says: 'Its vPE was loaded, and Dirty was not seen to be 0 since: the next entry waits for that. its_vpe has it as `ready`.',
   },
   THREAD_RELOAD_VPE: {
     name: 'reloadVpe',
-    bits: 11,
+    bits: 12,
     says: 'Its vPE is to be put and loaded before it enters: KVM_REQ_RELOAD_GICv4.',
   },
   THREAD_TIMERS_LOADED: {
     name: 'timersLoaded',
-    bits: 10,
+    bits: 11,
     says: "Its timers are its PE's: from `timerLoad` to `timerPut`, or until its thread loses the PE.",
   },
   THREAD_TASK: {
     name: 'task',
-    bits: [9, 8],
+    bits: [10, 9],
     says: "Its thread's task state.",
     values: {
       TASK_RUNNING: ['running'],
@@ -88,13 +88,15 @@ export const threadBits = {
   },
   THREAD_REQUESTS: {
     name: 'requests',
-    bits: [7, 4],
+    bits: [8, 4],
     says: 'Pending requests.',
     flags: {
       REQ_IRQ_PENDING: 'An interrupt was queued: KVM_REQ_IRQ_PENDING.',
       REQ_UNHALT: 'The halt ended because the vCPU is runnable: KVM_REQ_UNHALT.',
       REQ_SIGNAL: 'A signal for the thread is pending: it returns to userspace.',
       REQ_SLEEP: 'Another vCPU has stopped the VM: it does not enter until that resumes it. KVM_REQ_SLEEP.',
+      REQ_PRUNE:
+        'Another vCPU has deactivated an interrupt on its ap_list, which it prunes before it enters: KVM_REQ_VGIC_PROCESS_UPDATE.',
     },
   },
   THREAD_MODE: {

@@ -22,6 +22,7 @@ import {
   flushWritingHcr,
   foldIgnoringEoiCount,
   foldSavingVmcr,
+  handleRequestsPruning,
   loadAgain,
   putAgain,
   resumeVcpus,
@@ -132,6 +133,7 @@ function withoutUnknownToLinux(edit: Edit, names: ReadonlySet<string>): Edit {
 
 /** The steps that Linux 7.2 has instead of a design's, beside those that are in another order there. */
 const replacedBy72: ReadonlyMap<string, Step> = new Map([
+  ['handleRequests', handleRequestsPruning],
   ['flush', flushWritingHcr],
   ['fold', foldSavingVmcr],
   ['emulateMmio', emulateMmioFromMemory],
@@ -155,7 +157,8 @@ const PUTTING = ['signal', 'userspace', 'mmio', 'off'] as const
  * - ICC_DIR_EL1 is trapped while active interrupts are in no list register, and by a count of SPIs in flight that does
  *   not come down for every SPI: after the first edge, every DIR of the VM exits. The first SPI that is counted makes
  *   all vCPUs enter anew;
- * - a DIR of an interrupt in a list register of a running vCPU stops the VM;
+ * - a DIR of an interrupt in a list register of a running vCPU stops the VM, and one of an interrupt on the ap_list of another
+ *   vCPU, in no list register, does not kick that vCPU, which prunes its list before it enters again;
  * - as in Linux 6.1, software's pending state of an active level-sensitive interrupt is lost when it is deactivated,
  *   `timerSync` and `reevaluate` do not exist, accesses are emulated from memory, and a directed yield evaluates
  *   runnable() of a vCPU that may be running by now, if the design has that question.

@@ -9,6 +9,7 @@ import {
   asPc,
   MODE_IN_GUEST,
   type Pc,
+  REQ_PRUNE,
   REQ_SIGNAL,
   REQ_SLEEP,
   THREAD_COMMIT_VPE,
@@ -235,6 +236,7 @@ export class FusedEntryExit extends GapSteps {
     const thread = words[v + VCPU_THREAD]
     if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
     if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
+    if (thread & REQ_PRUNE) return this.singleSteps(v, at)
     this.enterAround(v, asPe(words[v + VCPU_PE]), at, thread)
     const pc = words[v + VCPU_PC]
     return pc === this.aroundEnteredPc ? ~THREAD_IN_GUEST : pc

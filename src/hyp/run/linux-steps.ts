@@ -5,7 +5,16 @@
 import { HCR_En } from '../../arch/ich-registers.ts'
 import { INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { asPe } from '../../gic/records/pe.ts'
-import { VCPU_AP_COUNT, VCPU_DATA, VCPU_ESR, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../records/vcpu.ts'
+import {
+  REQ_PRUNE,
+  VCPU_AP_COUNT,
+  VCPU_DATA,
+  VCPU_ESR,
+  VCPU_PE,
+  VCPU_THREAD,
+  VCPU_USED_LRS,
+  type Vcpu,
+} from '../records/vcpu.ts'
 import { executeAsLinux61 } from '../vgic/vgic-its-linux.ts'
 import * as vgicV3 from '../vgic/vgic-v3-linux.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
@@ -22,6 +31,12 @@ export function loadAgain(steps: ThreadSteps, v: Vcpu): void {
 
 export function putAgain(steps: ThreadSteps, v: Vcpu): void {
   vgicV3.putActivePriorities(steps.vgic, v)
+}
+
+export function handleRequestsPruning(steps: ThreadSteps, v: Vcpu): void {
+  const { words, vgic } = steps
+  if (words[v + VCPU_THREAD] & REQ_PRUNE) vgic.apLists.prune(words, v)
+  steps.handleRequests(v)
 }
 
 export function vpeEnable(steps: ThreadSteps, v: Vcpu): void {

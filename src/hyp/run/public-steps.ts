@@ -45,6 +45,7 @@ export {
   foldUnsampled,
   guest,
   handleRequests,
+  handleRequestsPruning,
   invalidateCache,
   irqOff,
   irqOn,

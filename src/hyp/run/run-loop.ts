@@ -13,6 +13,7 @@ import { COST_EXITS, COST_STRIDE } from '../records/cost-row.ts'
 import { EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../records/exits.ts'
 import {
   asPc,
+  REQ_PRUNE,
   REQ_SIGNAL,
   REQ_SLEEP,
   TASK_BLOCKED,
@@ -259,7 +260,7 @@ export class RunLoop extends FusedSteps {
     const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.aroundEntryPc && words[v + VCPU_NOTIFIER] === 0
-    if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
+    if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP | REQ_PRUNE)) return this.run(v)
     this.enterAround(v, pe, this.aroundEntryPc << TABLE_SHIFT, thread)
     const pc = words[v + VCPU_PC]
     return pc === this.aroundEnteredPc ? THREAD_IN_GUEST : this.runOn(v, pc)

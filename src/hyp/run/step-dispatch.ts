@@ -39,6 +39,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_HANDLE_REQUESTS:
       steps.handleRequests(v)
       return 0
+    case op.STEP_HANDLE_REQUESTS_PRUNING:
+      linux.handleRequestsPruning(steps, v)
+      return 0
     case op.STEP_PREEMPT_OFF:
       steps.preemptOff(v)
       return 0

@@ -107,6 +107,13 @@ export const handleRequests = row('handleRequests', {
   writes: 'thread',
   needs: ['maySleep'],
 })
+/** Linux 7.2's: prunes the ap_list, too, if another vCPU has asked for it by a trapped DIR. */
+export const handleRequestsPruning = row('handleRequestsPruning', {
+  does: 'handleRequestsPruning',
+  of: 'linux',
+  stands: 'thread',
+  needs: ['maySleep'],
+})
 /** Turns preemption off: the thread keeps its PE. */
 export const preemptOff = row('preemptOff', { does: 'preemptOff', writes: 'thread' })
 /** Turns preemption on again: from now on the scheduler may take the PE away. */

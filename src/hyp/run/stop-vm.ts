@@ -23,12 +23,14 @@ import {
   STEP_ACCESS_STOPPED_FROM_MEMORY,
   STEP_DEACTIVATE_STOPPED,
   STEP_HANDLE_REQUESTS,
+  STEP_HANDLE_REQUESTS_PRUNING,
   STEP_STOP_VCPUS,
 } from './step-numbers.ts'
 
 /** The steps before which a thread may have to wait for other vCPUs: those that {@link StopVm.waits} asks about. */
 export const waitingSteps: readonly number[] = [
   STEP_HANDLE_REQUESTS,
+  STEP_HANDLE_REQUESTS_PRUNING,
   STEP_STOP_VCPUS,
   STEP_ACCESS_STOPPED,
   STEP_ACCESS_STOPPED_FROM_MEMORY,
@@ -49,6 +51,7 @@ export class StopVm {
   waits(v: Vcpu, step: number): boolean {
     switch (step) {
       case STEP_HANDLE_REQUESTS:
+      case STEP_HANDLE_REQUESTS_PRUNING:
         return (this.words[v + VCPU_THREAD] & REQ_SLEEP) !== 0
       case STEP_STOP_VCPUS:
         return this.words[this.stopper] !== 0

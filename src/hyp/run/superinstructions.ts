@@ -39,6 +39,8 @@ type OneOf = readonly Step[]
 
 type SequenceRow = Step | Yes | OneOf | typeof CAN_RUN | typeof GAP
 
+/** The rows that take the requests: what a request asks for is not done by the superinstruction. */
+const anyHandling: OneOf = [step.handleRequests, step.handleRequestsPruning]
 /** The rows that fill the list registers before an entry, and those that fold them after an exit. */
 const anyFlush: OneOf = [step.flush, step.flushActiveFirst, step.flushUnheld, step.flushWritingHcr]
 const anyFold: OneOf = [
@@ -113,7 +115,7 @@ export const superinstructions: readonly Superinstruction[] = [
     begins: 'head',
     rows: [
       step.signalPending,
-      step.handleRequests,
+      anyHandling,
       GAP,
       step.preemptOff,
       GAP,

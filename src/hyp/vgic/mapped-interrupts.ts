@@ -65,11 +65,6 @@ export class MappedInterrupts {
     this.seam.writePhysicalActive(v, asPe(this.words[v + VCPU_PE]), this.pintidOf(v, irq), active)
   }
 
-  /** Clears the pending state of the physical interrupt too, when the guest has cleared that of the virtual one. */
-  clearPhysicalPending(v: Vcpu, irq: Irq): void {
-    this.seam.writePhysicalPending(v, asPe(this.words[v + VCPU_PE]), this.pintidOf(v, irq), false)
-  }
-
   /** Sets the line of a mapped SPI, which is an input of the physical distributor. */
   setInput(irq: Irq, level: number): void {
     this.seam.silicon.driveSpi(this.words[this.rowOf(irq) + MAPPED_PINTID], level !== 0)

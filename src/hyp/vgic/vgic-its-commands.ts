@@ -226,7 +226,7 @@ export class VgicItsCommands {
     const { its, words } = this
     const deviceId = words[command + COMMAND_DEVICE_ID]
     const bits = COMMAND_Size(words[command + COMMAND_EVENT_ID]) + 1
-    if (!its.hasEntry(n, DEVICE_TABLE, deviceId)) return
+    if (!its.hasMemoryForEntry(n, DEVICE_TABLE, deviceId)) return
     if (this.isValid(command) && bits > ITS_ID_BITS) return
     const slot = its.findDevice(n, deviceId)
     if (slot !== 0) its.freeDevice(slot)
@@ -255,14 +255,14 @@ export class VgicItsCommands {
   }
 
   private newCollection(n: number, icid: number): number {
-    return this.its.hasEntry(n, COLLECTION_TABLE, icid) ? this.its.addCollection(n, icid) : 0
+    return this.its.hasMemoryForEntry(n, COLLECTION_TABLE, icid) ? this.its.addCollection(n, icid) : 0
   }
 
   mapti(n: number, command: number, intid: number): void {
     const { its, words } = this
     const device = its.findDevice(n, words[command + COMMAND_DEVICE_ID])
     const eventId = words[command + COMMAND_EVENT_ID]
-    if (device === 0 || !its.hasEvent(device, eventId) || !this.isLpi(intid)) return
+    if (device === 0 || !its.hasMemoryForEvent(device, eventId) || !this.isLpi(intid)) return
     if (its.events.find(device, eventId) !== 0) return
     const icid = COMMAND_ICID(words[command + COMMAND_ADDRESS])
     const known = its.findCollection(n, icid)

@@ -140,9 +140,26 @@ export class VgicIts {
     this.memory.write(low, high, offset & ~3, (word & ~(0xff << shift)) | (value << shift))
   }
 
-  /** Whether a table of an ITS has room for an entry `id` (KVM's vgic_its_check_id). */
+  /** Whether a table of an ITS has room for an entry `id`. */
   hasEntry(n: number, table: number, id: number): boolean {
     return this.entryAddress(n, table, id) >= 0
+  }
+
+  /** Whether the guest has memory there, too, which a command wants that maps something (KVM's vgic_its_check_id). */
+  hasMemoryForEntry(n: number, table: number, id: number): boolean {
+    const address = this.entryAddress(n, table, id)
+    return address >= 0 && this.isMemory(address)
+  }
+
+  /** Whether the ITT of a device has room for an event, and the guest memory there (KVM's vgic_its_check_event_id). */
+  hasMemoryForEvent(slot: number, eventId: number): boolean {
+    return this.hasEvent(slot, eventId) && this.isMemory(this.ittEntryAddress(slot, eventId))
+  }
+
+  /** KVM looks at its memory slots: that is no access. */
+  private isMemory(address: number): boolean {
+    this.memory.read(address | 0, Math.floor(address / HIGH), 0)
+    return !this.takeRefusal()
   }
 
   /** The address of entry `id` of a table of an ITS; -1 if the table has no room for it. */

@@ -4,6 +4,7 @@
  * step, where KVM takes each interrupt's lock in turn.
  */
 
+import { asPe } from '../../gic/records/pe.ts'
 import { asVcpu, privateIntid, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
 import {
   IRQ_ACTIVE,
@@ -171,7 +172,7 @@ export class VgicMmioIrqs {
       const word = this.words[irq]
       this.words[irq] = word & ~IRQ_LATCH
       if ((word & IRQ_HW) === 0) continue
-      if (this.words[owner + VCPU_PE] !== 0) this.mapped.clearPhysicalPending(owner, irq)
+      this.clearPhysicalPending(owner, irq)
       if ((word & IRQ_ACTIVE) === 0) this.setPhysicalActive(owner, irq, word, false)
     }
   }
@@ -245,8 +246,16 @@ export class VgicMmioIrqs {
 
   private physicalLine(owner: Vcpu, irq: Irq): boolean {
     if (!this.answersFromMemory || irq >= this.spis) return this.mapped.physicalLine(owner, irq)
-    const running = asVcpu(this.words[this.apLists.layout.vm + VM_RUNNING])
-    return this.mapped.timers.outputOf(running, privateIntid(owner, irq))
+    return this.mapped.timers.outputOf(this.executing(owner), privateIntid(owner, irq))
+  }
+
+  /**
+   * The vCPU on whose PE the physical interrupts of an access are: that which executes the access as Linux emulates it, even
+   * for the PPIs of another; otherwise their own.
+   */
+  private executing(owner: Vcpu): Vcpu {
+    const running = this.words[this.apLists.layout.vm + VM_RUNNING]
+    return running === 0 ? owner : asVcpu(running)
   }
 
   /**
@@ -254,8 +263,16 @@ export class VgicMmioIrqs {
    * timer's, of a vCPU that is on no PE, the next load does it.
    */
   private setPhysicalActive(owner: Vcpu, irq: Irq, word: number, active: boolean): void {
-    if ((word & IRQ_HW) === 0 || this.words[owner + VCPU_PE] === 0) return
-    this.mapped.setPhysicalActive(owner, irq, active)
+    const at = this.executing(owner)
+    const pe = this.words[at + VCPU_PE]
+    if ((word & IRQ_HW) === 0 || pe === 0) return
+    this.mapped.seam.writePhysicalActive(at, asPe(pe), this.mapped.pintidOf(owner, irq), active)
+  }
+
+  private clearPhysicalPending(owner: Vcpu, irq: Irq): void {
+    const at = this.executing(owner)
+    const pe = this.words[at + VCPU_PE]
+    if (pe !== 0) this.mapped.seam.writePhysicalPending(at, asPe(pe), this.mapped.pintidOf(owner, irq), false)
   }
 }
 

@@ -18,8 +18,10 @@ import {
 import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
+import { postRequest } from '../host/kick.ts'
 import {
   privateIrq,
+  REQ_PRUNE,
   VCPU_AP_COUNT,
   VCPU_AP_FIRST,
   VCPU_AP0R,
@@ -272,16 +274,20 @@ function deactivateAfter(vgic: VgicV3, v: Vcpu, last: Irq | 0, count: number): v
   }
 }
 
-/** Deactivates an interrupt in no list register as if it came back from one inactive. */
+/**
+ * Deactivates an interrupt in no list register as if it came back from one inactive, and a mapped one's physical
+ * interrupt, even if it was pending only: then the host takes that again.
+ */
 function deactivateOutside(vgic: VgicV3, v: Vcpu, irq: Irq): void {
   const { words, seam } = vgic
   if (words[irq] & IRQ_HW) seam.deactivatePhysical(v, asPe(words[v + VCPU_PE]), vgic.mapped.pintidOf(v, irq))
-  foldCounting(vgic, words, v, irq, 0)
+  foldCounting(vgic, words, v, irq, vgic.populate(words, v, irq, words[irq]) & ~LR_ACTIVE)
 }
 
 /**
  * Emulates a trapped write to ICC_DIR_EL1 as Linux 7.2 does: EOImode is that of the shadow of ICH_VMCR_EL2. False if
- * the interrupt is in a list register of a running guest, and nothing was done: the VM must be stopped for it.
+ * the interrupt is in a list register of a running guest, and nothing was done: the VM must be stopped for it. A vCPU on
+ * whose ap_list it is otherwise is not kicked.
  */
 export function deactivateByShadow(vgic: VgicV3, v: Vcpu, intid: Intid): boolean {
   const { words, apLists } = vgic
@@ -290,10 +296,9 @@ export function deactivateByShadow(vgic: VgicV3, v: Vcpu, intid: Intid): boolean
   const owner = apLists.holderOf(irq)
   if (owner === 0) return true
   if (isInListRegister(vgic, owner, irq)) return false
-  if ((words[irq] & IRQ_ACTIVE) === 0) return true
   deactivateOutside(vgic, v, irq)
-  if (owner === v) vgic.apLists.prune(words, v)
-  else apLists.notify(owner)
+  if (owner === v) apLists.prune(words, v)
+  else postRequest(words, owner, REQ_PRUNE)
   return true
 }
 
@@ -305,9 +310,10 @@ export function deactivateStopped(vgic: VgicV3, v: Vcpu, intid: Intid): void {
   const { words, apLists, mapped } = vgic
   const irq = apLists.irqOf(v, intid)
   const word = words[irq]
-  const owner = apLists.holderOf(irq) || v
+  const owner = apLists.holderOf(irq)
   words[irq] = word & ~IRQ_ACTIVE
-  if (word & IRQ_HW && words[owner + VCPU_PE] !== 0) mapped.setPhysicalActive(owner, irq, false)
+  if (word & IRQ_HW) mapped.setPhysicalActive(v, irq, false)
+  if (owner !== 0) postRequest(words, owner, REQ_PRUNE)
 }
 
 function isInListRegister(vgic: VgicV3, v: Vcpu, irq: Irq): boolean {

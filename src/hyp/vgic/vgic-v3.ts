@@ -239,7 +239,7 @@ export class VgicV3 {
    * active at once: its deactivation must be seen, so that its line is sampled again. For the same reason a
    * level-sensitive one that is not mapped asks for a maintenance interrupt at its EOI.
    */
-  private populate(words: Int32Array, v: Vcpu, irq: Irq, word: number): number {
+  populate(words: Int32Array, v: Vcpu, irq: Irq, word: number): number {
     if ((word & (IRQ_HW | IRQ_EDGE)) !== IRQ_EDGE) return this.populateLevelOrMapped(v, irq, word)
     if (!irqIsPending(word)) return irqListRegister(word)
     words[irq] = word & ~IRQ_LATCH

@@ -243,8 +243,11 @@ describe('a superinstruction does what its rows do', () => {
   })
 
   it.each(
-    [designs.wfiFullPut, kvm72(designs.wfiFullPut)].flatMap((base) =>
-      ['handleRequests', 'preemptOff', 'irqOff'].map((step) => ({ name: base.name, base, step })),
+    [
+      { base: designs.wfiFullPut, handling: 'handleRequests' },
+      { base: kvm72(designs.wfiFullPut), handling: 'handleRequestsPruning' },
+    ].flatMap(({ base, handling }) =>
+      [handling, 'preemptOff', 'irqOff'].map((step) => ({ name: base.name, base, step })),
     ),
   )('with one step of a design’s own, in $name after entry/$step', ({ base, step }) => {
     // Every other time it makes a request, with which the entry is given up.

@@ -1,7 +1,7 @@
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_PMR_EL1 } from 'vgic'
-import { baselines, type Design, designs, kvm61, type OpList, type Run, scenario } from 'vgic/scenario'
+import { baselines, type Design, designs, kvm61, kvm72, type OpList, type Run, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { acknowledged, fire, go, goTo, isActive, physicalActive } from '../../../kit/driving.ts'
+import { acknowledged, fire, go, goTo, happen, isActive, physicalActive } from '../../../kit/driving.ts'
 import { bitOf, GICD, ICACTIVER, IROUTER, ISENABLER, sgiBase, wordOf } from '../../../kit/frames.ts'
 import { busy, EOI_MODE_1, handle, self } from '../../../kit/guest-lists.ts'
 import { acknowledge, boot, enable, end, setTrigger, vmOf } from '../../../kit/vm.ts'
@@ -57,6 +57,29 @@ describe('hard case 18: DIR of another vCPU’s SPI', () => {
     goTo(machine, 'vcpu0', 'eoi: ICC_EOIR1_EL1')
     go(machine, 'vcpu1')
     goTo(machine, 'vcpu0', 'fold')
+    expect(isActive(machine, 40)).toBe(false)
+    expect(physicalActive(machine, 50)).toBe(false)
+  })
+
+  it('E: 18, 20: and so it does in Linux 7.2 if that vCPU has lost its CPU while the VM is stopped for it', () => {
+    const machine = scenario('mapped')
+      .design(kvm72(designs.wfiFullPut))
+      .gic({ spis: 64 })
+      .vm({ vcpus: 2 })
+      .spi({ intid: 40, trigger: 'level', physical: 50 })
+      .guest(0, (guest) => busy(guest.write(ICC_CTLR_EL1, EOI_MODE_1).wfi().ack().quiesce(40).eoi()))
+      .guest(1, (guest) => guest.write(ICC_CTLR_EL1, EOI_MODE_1).write(ICC_DIR_EL1, 40))
+      .device('nic', (device) => device.raise(40))
+      .machine()
+    go(machine, 'vcpu0')
+    fire(machine, 'nic')
+    goTo(machine, 'vcpu0', 'eoi: ICC_EOIR1_EL1')
+    goTo(machine, 'vcpu1', 'stopVcpus')
+    goTo(machine, 'vcpu0', 'preemptOn')
+    happen(machine, 'preempt vcpu0')
+    goTo(machine, 'vcpu0', 'giveUpCpu')
+    expect(physicalActive(machine, 50)).toBe(true)
+    go(machine, 'vcpu1')
     expect(isActive(machine, 40)).toBe(false)
     expect(physicalActive(machine, 50)).toBe(false)
   })

@@ -2,7 +2,7 @@
 import { type Design, designs, kvm61, kvm72 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { UserspaceRegisters } from '../../../../src/hyp/userspace/userspace-registers.ts'
-import { GICD, GICR, GICR_STRIDE, GITS } from '../../../kit/frames.ts'
+import { GICD, GICR, GICR_STRIDE, GITS, VALID } from '../../../kit/frames.ts'
 import {
   bootedIts,
   GITS_BASER,
@@ -19,6 +19,8 @@ import { registersOf } from '../../../kit/saved-its.ts'
 import { boot, end, vmOf, wordsChangedBy } from '../../../kit/vm.ts'
 
 const GICR_CTLR = 0
+/** The first address at which the guest has none. */
+const NO_MEMORY = 2 ** 32
 
 /** LPI 8192 is event 0 of device 1, and goes to vCPU 1. */
 function mapped(options = {}): ItsGuest {
@@ -367,6 +369,37 @@ describe('what is not mapped', () => {
     map(guest)
     expect(slotsInUse(guest)).toEqual(before)
     expect(guest.msi(1, 0)).toBe(true)
+  })
+
+  it.each<readonly [string, number, (guest: ItsGuest) => void]>([
+    ['a device', GITS_BASER, (guest) => guest.mapd(2, 4)],
+    ['a collection', GITS_BASER + 8, (guest) => guest.mapc(2, 1)],
+    ['an event in a new collection', GITS_BASER + 8, (guest) => guest.mapti(1, 1, 8200, 2)],
+  ])('%s whose table is in no memory', (_, register, map) => {
+    const guest = mapped()
+    const before = slotsInUse(guest)
+    const table = guest.register(0, register)
+    guest.setRegister(0, GITS_CTLR, 0)
+    guest.setRegister(0, register, VALID | BigInt(NO_MEMORY))
+    guest.setRegister(0, GITS_CTLR, 1)
+    map(guest)
+    expect(slotsInUse(guest)).toEqual(before)
+    guest.setRegister(0, GITS_CTLR, 0)
+    guest.setRegister(0, register, table)
+    guest.setRegister(0, GITS_CTLR, 1)
+    map(guest)
+    expect(slotsInUse(guest)).not.toEqual(before)
+  })
+
+  it('an event whose ITT is in no memory from there on', () => {
+    const guest = bootedIts()
+    guest.mapd(1, 6, true, 0, NO_MEMORY - 0x100)
+    const before = slotsInUse(guest)
+    guest.mapti(1, 32, 8192, 1)
+    guest.mapti(1, 32, 8192, 2)
+    expect(slotsInUse(guest)).toEqual(before)
+    guest.mapti(1, 31, 8192, 1)
+    expect(slotsInUse(guest).events).toBe(before.events + 1)
   })
 
   it('but the last of each is', () => {

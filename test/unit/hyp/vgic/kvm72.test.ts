@@ -28,7 +28,9 @@ import {
 import { exhibit, museum } from '../../../../src/explore/museum/museum.ts'
 import { linuxSituation } from '../../../../tools/linux-verdicts.ts'
 import { allDesigns } from '../../../kit/designs.ts'
+import { acknowledged, fire, go, goTo } from '../../../kit/driving.ts'
 import { GICD, ISACTIVER, sgiBase, wordOf } from '../../../kit/frames.ts'
+import { busy } from '../../../kit/guest-lists.ts'
 import { acknowledge, boot, enable, end, setTrigger, vmOf } from '../../../kit/vm.ts'
 import { explore } from '../../explore/checked.ts'
 
@@ -215,6 +217,98 @@ describe('kvm72', () => {
       expect(machine.listRegisters(1).lr[0]).toBe(0x7000_001b_0000_001bn)
     },
   )
+
+  it('does not kick a vCPU that runs for a DIR of what is on its ap_list and in no list register', () => {
+    const machine = boot(vmOf({ design: linux, silicon: { listRegisters: 1 } }))
+    setEoiMode1(machine)
+    enable(machine, 40)
+    machine.setLine(40, 1)
+    expect(acknowledge(machine, 0)).toBe(40)
+    machine.writeSysreg(0, ICC_EOIR1_EL1, 40)
+    sendSgis(machine, 1)
+    machine.enter(0)
+    expect(Number(BigInt.asUintN(32, machine.listRegisters(0).lr[0] ?? 0n))).toBe(0)
+    const { seam } = machine.hypervisor
+    let kicks = 0
+    seam.observer = (_, isRead, register) => {
+      if (register === ICC_SGI1R_EL1 && !isRead) kicks++
+    }
+    machine.writeSysreg(1, ICC_DIR_EL1, 40)
+    seam.observer = null
+    expect(kicks).toBe(0)
+    expect(machine.isInGuest(0)).toBe(true)
+    expect(isActive(machine)).toBe(false)
+  })
+
+  it('prunes the ap_list of that vCPU before it enters: what belongs to another vCPU waits for that', () => {
+    const machine = vm()
+    setEoiMode1(machine)
+    setTrigger(machine, 40, 'level')
+    enable(machine, 40)
+    machine.setLine(40, 1)
+    expect(acknowledge(machine, 0)).toBe(40)
+    machine.writeSysreg(0, ICC_EOIR1_EL1, 40)
+    machine.preempt(0)
+    machine.writeMmio(1, GICD + 0x6000 + 8 * 40, 8, 1)
+    machine.writeSysreg(1, ICC_DIR_EL1, 40)
+    expect(acknowledge(machine, 1)).toBe(1023)
+    machine.enter(0)
+    expect(acknowledge(machine, 1)).toBe(40)
+  })
+
+  it.each([
+    { when: 'a DIR after it has taken its requests', what: 'handleRequestsPruning', stops: false },
+    { when: 'one for which the VM was stopped', what: 'enters the guest', stops: true },
+  ])('does so, too, for $when', ({ what, stops }) => {
+    const machine = scenario('shared')
+      .design(linux)
+      .vm({ vcpus: 2 })
+      .spi({ intid: 40, trigger: 'level' })
+      .guest(0, (guest) => busy(guest.write(ICC_CTLR_EL1, 2).wfi().ack().eoi().hvc()))
+      .guest(1, (guest) =>
+        guest
+          .onIrq((list) => list.ack().eoi())
+          .unmask()
+          .write(ICC_CTLR_EL1, 2)
+          .writeMmio(GICD + 0x6000 + 8 * 40, 1)
+          .write(ICC_DIR_EL1, 40)
+          .wfi(),
+      )
+      .device('nic', (device) => device.raise(40))
+      .machine()
+    go(machine, 'vcpu0')
+    fire(machine, 'nic')
+    goTo(machine, 'vcpu0', 'exitReason? hvc')
+    goTo(machine, 'vcpu0', what)
+    const events = go(machine, 'vcpu1')
+    for (const vcpu of ['vcpu0', 'vcpu1', 'vcpu0']) events.push(...go(machine, vcpu, undefined, 30))
+    events.push(...go(machine, 'vcpu1'))
+    expect(events.some((event) => event.what === 'deactivateStopped')).toBe(stops)
+    expect(acknowledged(events)).toEqual([40])
+  })
+
+  it('deactivates the physical interrupt of a timer whose interrupt is only pending: the host takes it again', () => {
+    const machine = boot(vmOf({ design: linux, timers: true }))
+    setEoiMode1(machine)
+    // From the first edge on every DIR exits.
+    enable(machine, 40)
+    machine.setLine(40, 1)
+    machine.writeMmio(0, sgiBase(0) + 0x100, 4, 1 << 27)
+    machine.setTimer(0, 'virtual', true)
+    machine.enter(0)
+    const { seam } = machine.hypervisor
+    const ofTimer: string[] = []
+    seam.observer = (_, isRead, register, value) => {
+      if (value !== 27) return
+      if (register === ICC_DIR_EL1 && !isRead) ofTimer.push('deactivated')
+      if (register === ICC_IAR1_EL1 && isRead) ofTimer.push('acknowledged')
+    }
+    machine.writeSysreg(0, ICC_DIR_EL1, 27)
+    seam.observer = null
+    expect(ofTimer).toEqual(['deactivated', 'acknowledged'])
+    machine.enter(0)
+    expect(machine.listRegisters(0).lr).toContain(0x7000_001b_0000_001bn)
+  })
 
   it('puts twice and loads twice around a WFI that sleeps (fact 5)', () => {
     const run = scenario('two puts')

@@ -6,6 +6,7 @@ import {
   edit,
   type GuestBuilder,
   kvm61,
+  kvm72,
   type Scenario,
   type ScenarioMachine,
   scenario,
@@ -15,7 +16,9 @@ import {
 import { describe, expect, it } from 'vitest'
 import { allDesigns } from '../../../kit/designs.ts'
 import { acknowledged, exits, fire, go, goTo, happen, isReady, physicalActive } from '../../../kit/driving.ts'
+import { ICACTIVER, ICPENDR, ISACTIVER, ISPENDR, sgiBase } from '../../../kit/frames.ts'
 import { handle, ISR_I, self } from '../../../kit/guest-lists.ts'
+import { vmOf } from '../../../kit/vm.ts'
 
 const timers = [
   { which: 'virtual', intid: 27 },
@@ -334,5 +337,39 @@ describe('a WFIT', () => {
     const run = timed('virtual', (guest) => guest.unmask().timer(300).wfit(9000)).run()
     expect(run.acknowledged(0)).toEqual([27])
     expect(run.machine.time).toBeLessThan(9000)
+  })
+})
+
+describe('the physical PPI of a timer, when another vCPU writes to the registers of its redistributor', () => {
+  it.each([
+    { name: 'the library', design: designs.wfiHandler, cpu: 0 },
+    { name: 'kvm61', design: kvm61(designs.wfiHandler), cpu: 1 },
+    { name: 'kvm72', design: kvm72(designs.wfiFullPut), cpu: 1 },
+  ])(
+    'is that of CPU $cpu with $name, where Linux takes the CPU that executes the access',
+    ({ design, cpu }) => {
+      const machine = vmOf({ design, timers: true })
+      const actives = (): boolean[] => [0, 1].map((each) => physicalActive(machine, 27, each))
+      const only = [0, 1].map((each) => each === cpu)
+      machine.enter(0)
+      machine.enter(1)
+      expect(actives()).toEqual([false, false])
+      const write = (offset: number) => machine.writeMmio(1, sgiBase(0) + offset, 4, 1 << 27)
+      write(ISPENDR)
+      expect(actives()).toEqual(only)
+      write(ICPENDR)
+      expect(actives()).toEqual([false, false])
+      write(ISACTIVER)
+      expect(actives()).toEqual(only)
+      write(ICACTIVER)
+      expect(actives()).toEqual([false, false])
+    },
+  )
+
+  it('is changed by Linux even while the timer’s vCPU is on no CPU', () => {
+    const machine = vmOf({ design: kvm72(designs.wfiFullPut), timers: true })
+    machine.preempt(0)
+    machine.writeMmio(1, sgiBase(0) + ISACTIVER, 4, 1 << 27)
+    expect(physicalActive(machine, 27, 1)).toBe(true)
   })
 })
