@@ -76,6 +76,7 @@ export const fixed = (design: Design): Design => checkDesign(design)
  *   pending LPIs in the order in which they were mapped, not by INTID;
  * - what EnableLPIs = 0 takes off an ap_list stays pending, so that INV and INVALL queue it for a redistributor that
  *   takes no LPIs;
+ * - a `GITS_BASER<n>` that changes and stays valid keeps what was mapped in the old table;
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm61(design: Design): Design {

@@ -105,15 +105,18 @@ describe('the tables of a saved VM', () => {
 
   it('a save fails where a device no longer fits into its table, or the table is in no memory', () => {
     const guest = bootedIts()
-    guest.mapd(8000, 1)
     guest.setRegister(0, GITS_CTLR, 0)
     guest.setRegister(0, GITS_BASER, VALID | INDIRECT | BigInt(deviceTable()))
     guest.setRegister(0, GITS_CTLR, 1)
+    guest.ram.write64(deviceTable(), VALID | BigInt(deviceTable() + 0x1_0000))
+    guest.mapd(8000, 1)
+    guest.ram.write64(deviceTable(), 0n)
     guest.vm.stop()
     expect(() => guest.vm.saveVgic()).toThrow(/^Device 8000 has no entry in the table of GITS_BASER0: /)
     guest.setRegister(0, GITS_CTLR, 0)
     guest.setRegister(0, GITS_BASER, VALID | (1n << 40n))
     guest.setRegister(0, GITS_CTLR, 1)
+    guest.mapd(8000, 1)
     guest.vm.stop()
     expect(() => guest.vm.saveVgic()).toThrow(
       expect.objectContaining({ code: 'EFAULT', message: expect.stringMatching(/at 0x1000000fa00/) }),

@@ -203,6 +203,7 @@ describe('L07: a guest that has left its tables', () => {
     guest.setRegister(0, GITS_CTLR, 0)
     guest.setRegister(0, GITS_BASER, VALID | BigInt(deviceTable() + 0x1_0000))
     guest.setRegister(0, GITS_CTLR, 1)
+    guest.mapd(1, 4)
     save(guest)
     expect(guest.ram.read64(deviceTable() + 8)).toBe(0n)
     expect(guest.ram.read64(deviceTable() + 0x1_0008)).toBe(dte(ittOf(1), 4))
