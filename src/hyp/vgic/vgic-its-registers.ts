@@ -118,9 +118,13 @@ const rows: readonly Row[] = [
   ...(
     [
       ['PIDR4', 0xffd0, 0x40],
+      ['PIDR5', 0xffd4, 0],
+      ['PIDR6', 0xffd8, 0],
+      ['PIDR7', 0xffdc, 0],
       ['PIDR0', 0xffe0, 0x92],
       ['PIDR1', 0xffe4, 0xb4],
       ['PIDR2', 0xffe8, 0x3b],
+      ['PIDR3', 0xffec, 0],
       ['CIDR0', 0xfff0, 0x0d],
       ['CIDR1', 0xfff4, 0xf0],
       ['CIDR2', 0xfff8, 0x05],
