@@ -88,8 +88,8 @@ export class VgicIts {
     readonly apLists: ApLists,
     /** The guest's. */
     readonly memory: Memory,
-    /** For {@link enableLpis}, {@link disableLpis} and {@link replaceTable}. */
-    private readonly isLinux61: boolean,
+    /** For {@link enableLpis}, {@link disableLpis}, {@link replaceTable} and a save. */
+    readonly isLinux61: boolean,
   ) {
     const { words, lpis, layout } = apLists
     this.words = words
