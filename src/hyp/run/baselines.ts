@@ -71,12 +71,14 @@ export const fixed = (design: Design): Design => checkDesign(design)
  * - a write to the distributor re-evaluates nothing: an interrupt that became pending while EnableGrp1 was 0, or
  *   while its GICD_IROUTER named no vCPU, waits until something else queues it, one that is deactivated by a write is
  *   not queued again by that, and a new priority or group takes effect when a vCPU that has the interrupt exits;
+ * - an access to the active state of the accessing vCPU's own private interrupts stops the VM, too;
  * - an access to pending state neither stops the VM nor uses the right vCPU's timer, a write that disables an
  *   interrupt leaves it in a running vCPU's list register, and one that deactivates it does not sample its line;
  * - MAPC with V = 0, whose RDbase means nothing, has no effect if that names no vCPU, and INVALL and EnableLPIs = 1 queue
  *   pending LPIs in the order in which they were mapped, not by INTID;
  * - what EnableLPIs = 0 takes off an ap_list stays pending, so that INV and INVALL queue it for a redistributor that
  *   takes no LPIs;
+ * - a `GITS_BASER<n>` that changes and stays valid keeps what was mapped in the old table;
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm61(design: Design): Design {

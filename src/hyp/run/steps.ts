@@ -375,8 +375,9 @@ export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
 })
 /**
  * As `emulateMmioFromMemory`, but LPIs that EnableLPIs = 0 takes off an ap_list stay pending, and EnableLPIs = 1 queues
- * pending ones in the order in which they were mapped: Linux 6.1. A VM whose design has this step does so whoever writes
- * the register, userspace too: its-ways.ts.
+ * pending ones in the order in which they were mapped, a `GITS_BASER<n>` that changes and stays valid keeps what was mapped,
+ * and an access to active state in the vCPU's own redistributor stops the VM, too: Linux 6.1. A VM whose design has this step
+ * does so with LPIs and tables whoever writes the register, userspace too: its-ways.ts.
  */
 export const emulateMmioAsLinux61 = row('emulateMmioAsLinux61', {
   does: 'emulateMmioFromMemory',

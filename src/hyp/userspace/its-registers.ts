@@ -4,7 +4,7 @@
  * rows, except for those here:
  * - GITS_CREADR can be written while the ITS is disabled. A write of GITS_CBASER makes it and GITS_CWRITER zero, so
  *   GITS_CBASER is restored first.
- * - GITS_IIDR takes this vGIC's value alone; its bits 15:12 are the revision of the tables' ABI, 0.
+ * - GITS_IIDR takes a revision of the tables' ABI in its bits 15:12, of which there is 0 alone, and ignores all others.
  * - An offset is that of a whole register: one that is not aligned to its size, 8 bytes from GITS_TYPER to the identification
  *   registers and 4 else, is EINVAL, one without a register ENXIO (vgic_its_attr_regs_access).
  * GITS_CTLR is restored last, when the tables are.
@@ -15,9 +15,9 @@ import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { DOUBLEWORD, WORD } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { ITS, ITS_CREADR, ITS_ENABLED } from '../records/its-record.ts'
+import { ITS, ITS_BASER, ITS_CREADR, ITS_ENABLED } from '../records/its-record.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE } from '../vgic/vgic-its.ts'
-import { itsMap, resetIts } from '../vgic/vgic-its-registers.ts'
+import { itsMap } from '../vgic/vgic-its-registers.ts'
 import { checkStopped } from './userspace-registers.ts'
 
 /** A register that userspace saves, by its name. */
@@ -30,6 +30,12 @@ export const GITS_CTLR = 0x0
 export const GITS_IIDR = 0x4
 const GITS_TYPER = 0x8
 export const GITS_CREADR = 0x90
+/** Bit 63, in the upper word. */
+const BASER_VALID = 0x8000_0000 | 0
+/** The offset in the queue, bits 19:5. */
+const CREADR_Offset = 0xf_ffe0n
+/** The revision of the tables' ABI. */
+const IIDR_Revision = 0xf000n
 /** The first of the identification registers. */
 const GITS_PIDR4 = 0xffd0
 
@@ -60,7 +66,7 @@ export class ItsRegisters {
   write(n: number, offset: number, value: bigint): void {
     const size = this.sizeAt(n, offset)
     const [low, high] = halves(argumentBits('value', value))
-    if (offset === GITS_IIDR) this.checkIidr(n, value)
+    if (offset === GITS_IIDR) checkAbi(value)
     else if (offset === GITS_CREADR) this.writeCreadr(n, value)
     else this.writeRow(n, offset, size, low, high)
   }
@@ -71,21 +77,21 @@ export class ItsRegisters {
     if (dist.commands.isQueueLocked(n)) dist.commands.process(n)
   }
 
-  /** CTRL_RESET: the registers are as after reset, and nothing is mapped. The guest's memory stays as it is. */
+  /**
+   * CTRL_RESET: the registers are as after reset, but `GITS_BASER<n>` loses Valid alone, and nothing is mapped. The guest's
+   * memory stays as it is.
+   */
   reset(n: number): void {
-    this.recordOf(n)
+    const record = this.recordOf(n)
     const { words, mmio } = this.hypervisor
     const { its } = mmio.dist
     for (const table of [DEVICE_TABLE, COLLECTION_TABLE]) its.freeTable(n, table)
     its.cache.invalidate()
-    words.fill(0, its.recordOf(n), its.recordOf(n) + ITS.size)
-    resetIts(words, its.recordOf(n))
-  }
-
-  private checkIidr(n: number, value: bigint): void {
-    const own = this.read(n, GITS_IIDR)
-    if (own === value) return
-    throw new VgicError('EINVAL', `GITS_IIDR is ${hex(own)}, not ${hex(value)}: another ITS, or another ABI.`)
+    const basers = words.slice(record + ITS_BASER, record + ITS_BASER + 4)
+    words.fill(0, record, record + ITS.size)
+    words.set(basers, record + ITS_BASER)
+    for (const table of [DEVICE_TABLE, COLLECTION_TABLE])
+      words[record + ITS_BASER + 2 * table + 1] &= ~BASER_VALID
   }
 
   private writeCreadr(n: number, value: bigint): void {
@@ -95,13 +101,14 @@ export class ItsRegisters {
       throw new VgicError('EBUSY', `ITS ${n} is enabled: write GITS_CREADR before GITS_CTLR.`)
     }
     const size = mmio.dist.commands.queueSize(record)
-    if (value % 32n !== 0n || value >= BigInt(size)) {
+    const offset = Number(value & CREADR_Offset)
+    if (offset >= size) {
       throw new VgicError(
         'EINVAL',
-        `GITS_CREADR does not take ${hex(value)}: it is a multiple of 32 in a queue of ${size} bytes. Write GITS_CBASER first.`,
+        `GITS_CREADR does not take ${hex(value)}: the queue has ${size} bytes. Write GITS_CBASER first.`,
       )
     }
-    words[record + ITS_CREADR] = Number(value)
+    words[record + ITS_CREADR] = offset
   }
 
   /** The size of the register at an offset. */
@@ -122,4 +129,9 @@ export class ItsRegisters {
     if (Number.isInteger(n) && n >= 0 && n < layout.itsCount) return mmio.dist.its.recordOf(n)
     throw new VgicError('ENXIO', `There is no ITS ${n}: the VM has ${layout.itsCount}.`)
   }
+}
+
+function checkAbi(value: bigint): void {
+  if ((value & IIDR_Revision) === 0n) return
+  throw new VgicError('EINVAL', `GITS_IIDR does not take ${hex(value)}: bits 15:12 are another ABI, not 0.`)
 }

@@ -64,7 +64,7 @@ export const eventEntry = ({ next, intid, icid }: EventEntry): Words => [
   (Math.min(next, EVENT_NEXT) << 16) | (intid >>> 16),
 ]
 
-/** One whose pINTID is no LPI's is not valid. */
+/** One whose pINTID is 0 is not valid. */
 export const asEventEntry = ([low, high]: Words): EventEntry => ({
   next: high >>> 16,
   intid: (high & 0xffff) * 0x1_0000 + (low >>> 16),

@@ -3,7 +3,6 @@
  * which must be there before, as must the registers of the ITSs and redistributors. What was not saved there comes as
  * JSON (its-mappings.ts). All is read and checked first (saved-its.ts).
  */
-import { FIRST_LPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import {
   COLLECTION_TABLE,
@@ -103,21 +102,25 @@ class TableReader {
     const room = roomOf(its, n, DEVICE_TABLE)
     const step = isIndirect(its, n, DEVICE_TABLE) ? PAGE / ITS_ENTRY_SIZE : room
     for (let first = 0; first < room; first += step)
-      if (its.hasEntry(n, DEVICE_TABLE, first)) this.readChain(first, first + step)
+      if (its.hasEntry(n, DEVICE_TABLE, first) && this.endsIn(first, first + step)) return
   }
 
-  /** The devices from one DeviceID to another. A distance past the end ends them: the next one is in another page. */
-  private readChain(first: number, end: number): void {
+  /**
+   * Reads the devices from one DeviceID to another, and says whether the last one of all was among them. A distance past
+   * the end ends them: the next one is in another page.
+   */
+  private endsIn(first: number, end: number): boolean {
     const { its, n } = this
     for (let id = first; id < end; ) {
       const address = its.entryAddress(n, DEVICE_TABLE, id)
       const entry = asDeviceEntry(readEntry(its.memory, address, `the entry of device ${id}`))
       if (entry !== undefined) {
         this.readItt(this.tables.addDevice(id, entry.bits, entry.ittLow, entry.ittHigh))
-        if (entry.next === 0) break
+        if (entry.next === 0) return true
       }
       id += entry?.next ?? 1
     }
+    return false
   }
 
   private readItt(device: ItsDevice): void {
@@ -127,7 +130,7 @@ class TableReader {
     for (let id = 0; id < end; ) {
       const address = base + id * ITS_ENTRY_SIZE
       const entry = asEventEntry(readEntry(this.its.memory, address, `the ITT of device ${device.id}`))
-      const isValid = entry.intid >= FIRST_LPI
+      const isValid = entry.intid !== 0
       if (isValid) {
         this.tables.addEvent(device, id, entry.intid, entry.icid)
         this.checkOverlap(device.id, address)

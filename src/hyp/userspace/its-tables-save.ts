@@ -35,7 +35,8 @@ const NOT_VALID: Words = [0, 0]
 
 /**
  * Saves the tables of ITS `n`. Throws EINVAL for what does not fit into them, since the guest has made them smaller or
- * has two events in one entry, and EFAULT where there is no memory.
+ * has two events in one entry, and EFAULT where there is no memory. A device without an entry is left out, as in Linux 7.2
+ * (cc5d96036e01), and EINVAL in Linux 6.1.
  */
 export function saveItsTables(hypervisor: Hypervisor, n: number): void {
   checkStopped(hypervisor)
@@ -56,12 +57,11 @@ class DeviceTableSave {
   save(): void {
     const { its, n } = this
     const { words, devices } = its
-    const inOrder = slotsOf(its, n, DEVICE_TABLE)
     const idOf = (slot: number): number => words[devices.recordOf(slot) + DEVICE_ID]
+    const inOrder = slotsOf(its, n, DEVICE_TABLE).filter((slot) => this.hasEntry(idOf(slot)))
     for (const [i, slot] of inOrder.entries()) {
       const id = idOf(slot)
       const address = its.entryAddress(n, DEVICE_TABLE, id)
-      if (address < 0) throw cannotBeSaved(`Device ${id} has no entry in the table of GITS_BASER0`)
       this.saveItt(slot, id)
       const device = devices.recordOf(slot)
       const entry = deviceEntry({
@@ -72,6 +72,13 @@ class DeviceTableSave {
       })
       writeEntry(its.memory, address, entry, `the entry of device ${id}`)
     }
+  }
+
+  private hasEntry(id: number): boolean {
+    const { its, n } = this
+    if (its.hasEntry(n, DEVICE_TABLE, id)) return true
+    if (its.isLinux61) throw cannotBeSaved(`Device ${id} has no entry in the table of GITS_BASER0`)
+    return false
   }
 
   private saveItt(device: number, deviceId: number): void {

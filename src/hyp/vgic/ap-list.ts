@@ -255,13 +255,16 @@ export class ApLists {
     else this.countSpi()
   }
 
-  /** Counts an SPI in flight. The first one is a reason for every vCPU to enter anew, with ICC_DIR_EL1 trapped. */
+  /**
+   * Counts an SPI in flight. The first one is a reason for every vCPU to enter anew, with ICC_DIR_EL1 trapped: KVM's request
+   * to all, which wakes those that sleep, too.
+   */
   private countSpi(): void {
     const { words, layout } = this
     if (words[this.vm + VM_COUNTED_SPIS]++ !== 0) return
     for (let i = 0; i < layout.vcpuCount; i++) {
       postRequest(words, this.vcpuOf(i), REQ_IRQ_PENDING)
-      this.kicks.kickOutside(this.vcpuOf(i))
+      this.kicks.kick(this.vcpuOf(i))
     }
   }
 

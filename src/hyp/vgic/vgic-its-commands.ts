@@ -58,7 +58,7 @@ export type CarryOut = (commands: VgicItsCommands, n: number) => void
 /** What the kernel of a design does about LPIs that is the same whoever asks for it, a guest or userspace. */
 export interface ItsWays {
   readonly carryOut: CarryOut
-  /** Whether EnableLPIs is that of Linux 6.1. */
+  /** Whether EnableLPIs, `GITS_BASER<n>`, a save and what stops the VM are those of Linux 6.1. */
   readonly isLinux61: boolean
 }
 

@@ -58,18 +58,18 @@ function writeCwriter(dist: VgicDist, n: number, half: number, value: number): v
   commands.start(n)
 }
 
-/** Read only while enabled. Where a table is no longer valid, all that was in it is gone. */
+/** Read only while enabled. */
 function writeBaser({ words, its }: VgicDist, n: number, word: number, value: number): void {
   const record = its.recordOf(n)
   if (words[record + ITS_ENABLED] !== 0 || word >= 4) return
   const table = word >> 1
   const at = record + ITS_BASER + (word & ~1)
-  const high = word & 1 ? value & ~(table === 1 ? INDIRECT : 0) : words[at + 1]
+  const [low, high] = [words[at], words[at + 1]]
   if ((word & 1) === 0) words[at] = itsBaserLow(value)
-  words[at + 1] = (itsBaserHigh(high) & ~BASER_FIXED) | BASER_TYPE[table]
-  if ((words[at + 1] & VALID) !== 0) return
-  its.freeTable(n, table)
-  its.cache.invalidate()
+  const written = word & 1 ? value & ~(table === 1 ? INDIRECT : 0) : high
+  words[at + 1] = (itsBaserHigh(written) & ~BASER_FIXED) | BASER_TYPE[table]
+  const isChanged = words[at] !== low || words[at + 1] !== high
+  if (isChanged) its.replaceTable(n, table, (words[at + 1] & VALID) !== 0)
 }
 
 const rows: readonly Row[] = [
@@ -118,9 +118,13 @@ const rows: readonly Row[] = [
   ...(
     [
       ['PIDR4', 0xffd0, 0x40],
+      ['PIDR5', 0xffd4, 0],
+      ['PIDR6', 0xffd8, 0],
+      ['PIDR7', 0xffdc, 0],
       ['PIDR0', 0xffe0, 0x92],
       ['PIDR1', 0xffe4, 0xb4],
       ['PIDR2', 0xffe8, 0x3b],
+      ['PIDR3', 0xffec, 0],
       ['CIDR0', 0xfff0, 0x0d],
       ['CIDR1', 0xfff4, 0xf0],
       ['CIDR2', 0xfff8, 0x05],

@@ -88,8 +88,8 @@ export class VgicIts {
     readonly apLists: ApLists,
     /** The guest's. */
     readonly memory: Memory,
-    /** For {@link enableLpis} and {@link disableLpis}. */
-    private readonly isLinux61: boolean,
+    /** For {@link enableLpis}, {@link disableLpis}, {@link replaceTable} and a save. */
+    readonly isLinux61: boolean,
   ) {
     const { words, lpis, layout } = apLists
     this.words = words
@@ -318,7 +318,17 @@ export class VgicIts {
     }
   }
 
-  /** All devices, or all collections, of an ITS are gone: its table is no longer valid. */
+  /**
+   * A `GITS_BASER<n>` says something else than before: all that was in the old table is gone, as in Linux 7.2 (8cd92f77ae4f).
+   * In Linux 6.1 it is kept if the new one is valid.
+   */
+  replaceTable(n: number, table: number, isValid: boolean): void {
+    if (this.isLinux61 && isValid) return
+    this.freeTable(n, table)
+    this.cache.invalidate()
+  }
+
+  /** All devices, or all collections, of an ITS are gone. */
   freeTable(n: number, table: number): void {
     const pool = table === DEVICE_TABLE ? this.devices : this.collections
     for (let slot = 1; slot <= pool.layout.count; slot++) {

@@ -91,6 +91,8 @@ export class VgicMmio {
   /** By ITS, the address of its frames. */
   private readonly bases: readonly number[]
   private readonly hasIts: boolean
+  /** Whether an access to active state stops the VM in the accessing vCPU's own redistributor, too: Linux 6.1. */
+  private readonly stopsForOwn: boolean
   private readonly gicdLow: number
   private readonly gicdHigh: number
 
@@ -105,6 +107,7 @@ export class VgicMmio {
     this.hasIts = this.bases.length > 0
     this.words = apLists.words
     this.layout = apLists.layout
+    this.stopsForOwn = ways.isLinux61
     this.dist = new VgicDist(apLists, mapped, frames, memory, ways)
     this.gicdLow = frames.gicd | 0
     this.gicdHigh = Math.floor(frames.gicd / HIGH)
@@ -197,7 +200,7 @@ export class VgicMmio {
     const flags = frame.flags[row]
     if (
       flags & (asksOwners === true ? HOLDS_EITHER : HOLDS_ACTIVE) &&
-      this.mustStop(v, owner, map.firstOf(row, offset))
+      this.mustStop(v, owner, frame, map.firstOf(row, offset))
     )
       return MMIO_STOP
     if ((esr & ESR_WnR) === 0) {
@@ -216,10 +219,12 @@ export class VgicMmio {
 
   /**
    * Whether the accessed state may be in list registers of a running vCPU other than `v`, which has exited: of any
-   * vCPU for an SPI, of its own vCPU for a private interrupt.
+   * vCPU for an SPI, of its own vCPU for a private interrupt. Linux before 6.3 (fd2b165ce2cc) does not ask whose redistributor
+   * it is.
    */
-  private mustStop(v: Vcpu, owner: Vcpu, first: number): boolean {
-    return !this.isAlone(v) && (owner !== v || first >= FIRST_SPI)
+  private mustStop(v: Vcpu, owner: Vcpu, frame: Frame, first: number): boolean {
+    if (this.isAlone(v)) return false
+    return owner !== v || first >= FIRST_SPI || (this.stopsForOwn && frame === redistributorFrame)
   }
 
   /** Whether no other vCPU is in its guest or can enter it. */

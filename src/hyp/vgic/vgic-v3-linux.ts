@@ -41,6 +41,7 @@ import {
   IRQ_HW,
   IRQ_LINK,
   type Irq,
+  irqIsPending,
   irqStateOf,
   irqStaysOn,
 } from '../records/vgic-irq.ts'
@@ -67,9 +68,17 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
     if (count === 1) vgic.flushOnly(v, asPe(words[v + VCPU_PE]), HCR_En)
     return
   }
-  if (count > listRegisters) vgic.apLists.sorts.activeFirst(v)
+  if (count > listRegisters && pendingOrActive(vgic, v) > listRegisters) vgic.apLists.sorts.activeFirst(v)
   const hcr = vgic.endOfFitting(v) === 0 ? HCR_En : HCR_En | HCR_UIE
   vgic.fill(v, asPe(words[v + VCPU_PE]), hcr)
+}
+
+/** How many interrupts on an ap_list are pending, enabled or not, or active: what Linux 6.1 sorts it by. */
+function pendingOrActive({ words }: VgicV3, v: Vcpu): number {
+  let count = 0
+  for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK]))
+    if (words[irq] & IRQ_ACTIVE || irqIsPending(words[irq])) count++
+  return count
 }
 
 /**

@@ -74,6 +74,19 @@ describe('an SPI that is active in a list register of another vCPU that runs', (
     vm.readMmio(0, sgiBase(1) + ISACTIVER, 4)
     expect(vm.isInGuest(1)).toBe(false)
   })
+
+  it('stops the others with `kvm61` also for its own vCPU, but not for the words of GICD that are reserved', () => {
+    const vm = onKvm61()
+    vm.enter(1)
+    vm.readMmio(0, GICD + ISACTIVER, 4)
+    vm.writeMmio(0, GICD + ICACTIVER, 4, 1)
+    expect(vm.isInGuest(1)).toBe(true)
+    vm.readMmio(0, sgiBase(0) + ISACTIVER, 4)
+    expect(vm.isInGuest(1)).toBe(false)
+    vm.enter(1)
+    vm.writeMmio(0, sgiBase(0) + ICACTIVER, 4, 1)
+    expect(vm.isInGuest(1)).toBe(false)
+  })
 })
 
 describe('an SPI that is pending in a list register of another vCPU that runs', () => {

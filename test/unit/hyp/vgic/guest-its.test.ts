@@ -5,12 +5,15 @@ import { UserspaceRegisters } from '../../../../src/hyp/userspace/userspace-regi
 import { GICD, GICR, GICR_STRIDE, GITS, VALID } from '../../../kit/frames.ts'
 import {
   bootedIts,
+  collectionTable,
+  deviceTable,
   GITS_BASER,
   GITS_CBASER,
   GITS_CREADR,
   GITS_CTLR,
   GITS_CWRITER,
   gits,
+  INDIRECT,
   type ItsGuest,
   pendingTable,
   slotsInUse,
@@ -161,6 +164,58 @@ describe('a translation that is cached', () => {
       expect(guest.acknowledge(0)).toBe(isCached ? 8192 : 1023)
     },
   )
+})
+
+describe('a table that the guest replaces while its ITS is disabled, and that stays valid', () => {
+  const BASER0 = VALID | BigInt(deviceTable())
+  const BASER1 = VALID | BigInt(collectionTable())
+  const replaced = (design: Design, register: number, value: bigint): ItsGuest => {
+    const guest = mapped({ design })
+    guest.setRegister(0, GITS_CTLR, 0)
+    guest.setRegister(0, register, value)
+    guest.setRegister(0, GITS_CTLR, 1)
+    return guest
+  }
+  const changes: readonly (readonly [string, number, bigint, object])[] = [
+    [
+      'at another address',
+      GITS_BASER,
+      BASER0 + 0x1_0000n,
+      { devices: 0, events: 0, collections: 2, lpis: 0 },
+    ],
+    ['of another size', GITS_BASER, BASER0 + 1n, { devices: 0, events: 0, collections: 2, lpis: 0 }],
+    ['of two levels', GITS_BASER, BASER0 | INDIRECT, { devices: 0, events: 0, collections: 2, lpis: 0 }],
+    [
+      'of collections',
+      GITS_BASER + 8,
+      BASER1 + 0x1_0000n,
+      { devices: 1, events: 1, collections: 0, lpis: 1 },
+    ],
+  ]
+
+  for (const [what, design] of [
+    ['a design of the library', designs.wfiFlag],
+    ['Linux 7.2', kvm72(designs.wfiFullPut)],
+  ] as const) {
+    it.each(changes)(`takes what was in the old one along: %s, ${what}`, (_, register, value, left) => {
+      const guest = replaced(design, register, value)
+      expect(slotsInUse(guest)).toEqual(left)
+      expect(guest.msi(1, 0)).toBe(false)
+    })
+  }
+
+  it.each(changes)('does not in Linux 6.1: %s', (_, register, value) => {
+    const guest = replaced(kvm61(designs.wfiFlag), register, value)
+    expect(guest.msi(1, 0)).toBe(true)
+  })
+
+  it.each([
+    [GITS_BASER, BASER0],
+    [GITS_BASER + 8, BASER1],
+  ])('keeps everything where the register says the same again: %i', (register, value) => {
+    const guest = replaced(designs.wfiFlag, register, value)
+    expect(guest.msi(1, 0)).toBe(true)
+  })
 })
 
 describe('hard case 36: MAPC with V = 0 ignores RDbase', () => {

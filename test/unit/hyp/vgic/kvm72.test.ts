@@ -26,6 +26,7 @@ import {
   HCR_vSGIEOICount,
 } from '../../../../src/arch/ich-registers.ts'
 import { exhibit, museum } from '../../../../src/explore/museum/museum.ts'
+import { isAsleep, VCPU_THREAD } from '../../../../src/hyp/records/vcpu.ts'
 import { linuxSituation } from '../../../../tools/linux-verdicts.ts'
 import { allDesigns } from '../../../kit/designs.ts'
 import { acknowledged, fire, go, goTo } from '../../../kit/driving.ts'
@@ -131,6 +132,22 @@ describe('kvm72', () => {
     machine.setLine(40, 1)
     machine.enter(1)
     expect(machine.listRegisters(1).hcr & HCR_TDIR).not.toBe(0)
+  })
+
+  it('wakes the vCPUs that sleep when the first SPI comes, for nothing unless it is theirs', () => {
+    const machine = vm()
+    enable(machine, 40)
+    enable(machine, 41)
+    const { hypervisor } = machine
+    const sleeps = (): boolean => isAsleep(hypervisor.words[hypervisor.vcpu(1) + VCPU_THREAD])
+    expect(machine.wfi(1)).toBe(false)
+    machine.setLine(40, 1)
+    expect(sleeps()).toBe(false)
+    expect(machine.enter(1)).toBe(false)
+    expect(sleeps()).toBe(true)
+    machine.setLine(41, 1)
+    expect(sleeps()).toBe(true)
+    expect(acknowledge(machine, 0)).toBe(40)
   })
 
   it('deactivates by DIR what another vCPU has acknowledged, unless EOImode is 0 (facts 18, 19)', () => {

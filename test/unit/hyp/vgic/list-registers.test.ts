@@ -1,9 +1,9 @@
 /** What a hypervisor leaves behind in the virtual CPU interface when a vCPU leaves its guest, and when another comes. */
 import { ICC_RPR_EL1 } from 'vgic'
-import { type ScenarioMachine, scenario } from 'vgic/scenario'
+import { designs, kvm61, type ScenarioMachine, scenario, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { go, goTo } from '../../../kit/driving.ts'
-import { GICD, IPRIORITYR } from '../../../kit/frames.ts'
+import { bitOf, GICD, ICENABLER, ICPENDR, IPRIORITYR, IROUTER, wordOf } from '../../../kit/frames.ts'
 import { handle } from '../../../kit/guest-lists.ts'
 import { acknowledge, boot, enable, end, vmOf } from '../../../kit/vm.ts'
 
@@ -38,6 +38,45 @@ describe('after an exit', () => {
     )
     goTo(machine, 'vcpu0', 'fold')
     expect(physicalListRegisters(machine)).toEqual(EMPTY)
+  })
+})
+
+describe('Linux 6.1 sorts an ap_list', () => {
+  /** SPIs 40 to 43 are pending for vCPU 1, which is outside, the most urgent one last. */
+  function pendingFor1(): VirtualMachine {
+    const vm = boot(vmOf({ design: kvm61(designs.wfiFlag) }))
+    for (let intid = 40; intid < 46; intid++) {
+      enable(vm, intid)
+      vm.writeMmio(0, GICD + IROUTER + 8 * intid, 8, 1)
+      vm.writeMmio(0, GICD + IPRIORITYR + intid, 1, 0xe0 - 0x10 * (intid - 40))
+    }
+    vm.preempt(1)
+    for (let intid = 40; intid < 44; intid++) vm.setLine(intid, 1)
+    return vm
+  }
+  const presented = (vm: VirtualMachine): number[] => {
+    vm.enter(1)
+    return vm.listRegisters(1).lr.map((lr) => Number(lr & 0xffff_ffffn))
+  }
+
+  it('of more pending and active interrupts than list registers', () => {
+    const vm = pendingFor1()
+    vm.setLine(44, 1)
+    expect(presented(vm)).toEqual([44, 43, 42, 41])
+  })
+
+  it('not if some of them are neither any more', () => {
+    const vm = pendingFor1()
+    vm.writeMmio(0, wordOf(ICPENDR, 43), 4, bitOf(43))
+    vm.setLine(44, 1)
+    expect(presented(vm)).toEqual([40, 41, 42, 44])
+  })
+
+  it('also if some of them are disabled', () => {
+    const vm = pendingFor1()
+    vm.writeMmio(0, wordOf(ICENABLER, 43), 4, bitOf(43))
+    vm.setLine(44, 1)
+    expect(presented(vm)).toEqual([44, 42, 41, 40])
   })
 })
 
