@@ -61,8 +61,10 @@ export const place = {
 /** Memory that reads as zero until it is written. */
 export class VpeRam implements GicMemory {
   words = new Map<number, number>()
+  reads = 0
 
   read32(address: number): number {
+    this.reads++
     return this.words.get(address) ?? 0
   }
 
