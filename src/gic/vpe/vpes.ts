@@ -394,7 +394,10 @@ export class Vpes {
 
   /** VMAPP with V = 0 and Alloc = 1: what is pending is in its virtual pending table. */
   free(cpu: number): void {
-    if (this.isAt(cpu)) this.resident.unload(cpu)
+    if (this.isAt(cpu)) {
+      this.resident.unload(cpu)
+      this.resident.present(cpu)
+    }
     this.table.clear()
   }
 
