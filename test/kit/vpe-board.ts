@@ -244,6 +244,12 @@ export class VpeBoard {
     return this.gic.readMmio(this.gits(0x90, its), 4) === this.offsets[its]
   }
 
+  /** A queue that has stalled goes on: GITS_CWRITER.Retry. */
+  retry(its = 0): this {
+    this.gic.writeMmio(this.gits(0x88, its), 4, this.offsets[its] | 1)
+    return this
+  }
+
   /** Time passes: all effects that lag are there. */
   wait(): this {
     this.gic.completeWrites()

@@ -1,6 +1,6 @@
 /** vLPIs: INT, CLEAR, DISCARD and VMOVI of them, and when a changed configuration byte acts. */
 import { describe, expect, it } from 'vitest'
-import { NONE, place, VALID, type VpeBoard, vpeBoard } from '../../../kit/vpe-board.ts'
+import { DEVICE, NONE, place, VALID, type VpeBoard, vpeBoard } from '../../../kit/vpe-board.ts'
 
 const VLPI = 8192
 const versions = ['4.0', '4.1'] as const
@@ -88,6 +88,26 @@ describe.each(versions)('a vLPI on GICv%s', (version) => {
     expect(b.errors()).toEqual(['VMOVI_CMDVCPU_INVALID'])
     b.load(1, 0)
     expect(b.drain()).toEqual([VLPI])
+  })
+
+  it.each([
+    ['VMOVI to another vPE', (b: VpeBoard) => b.vmovi(0, 2), place.itt(0, DEVICE), 2],
+    ['DISCARD', (b: VpeBoard) => b.discard(0), place.virtualPending(1), undefined],
+  ])('is where it was while memory refuses to write what %s needs, which then goes on', (_, send, at, to) => {
+    const b = board().configure(2, VLPI).int(0)
+    const { ram } = b
+    const write = ram.write32.bind(ram)
+    let refuses = true
+    Object.assign(ram, {
+      write32: (address: number, value: number) =>
+        refuses && address >= at && address < at + 0x1000 ? false : write(address, value),
+    })
+    send(b)
+    expect([b.isIdle(), b.inTable(1, VLPI)]).toEqual([false, true])
+    refuses = false
+    b.retry()
+    expect([b.isIdle(), b.errors()]).toEqual([true, []])
+    expect([1, 2].filter((vpe) => b.inTable(vpe, VLPI))).toEqual(to === undefined ? [] : [to])
   })
 
   const invalidations: Readonly<Record<string, (b: VpeBoard) => unknown>> = {
