@@ -318,7 +318,7 @@ export class Silicon {
 
   /** Settles the outputs after an access or an input, and reports errors to the host. */
   settle(): void {
-    this.lpis?.settle()
+    if (this.lpis?.settle()) this.vpes?.resident.settle()
     this.lines.settle()
     this.events.deliver()
     this.vpes?.unpredictable.deliver()

@@ -61,8 +61,10 @@ export const place = {
 /** Memory that reads as zero until it is written. */
 export class VpeRam implements GicMemory {
   words = new Map<number, number>()
+  reads = 0
 
   read32(address: number): number {
+    this.reads++
     return this.words.get(address) ?? 0
   }
 
@@ -240,6 +242,12 @@ export class VpeBoard {
   /** Whether an ITS has carried out all that it was told. */
   isIdle(its = 0): boolean {
     return this.gic.readMmio(this.gits(0x90, its), 4) === this.offsets[its]
+  }
+
+  /** A queue that has stalled goes on: GITS_CWRITER.Retry. */
+  retry(its = 0): this {
+    this.gic.writeMmio(this.gits(0x88, its), 4, this.offsets[its] | 1)
+    return this
   }
 
   /** Time passes: all effects that lag are there. */

@@ -59,7 +59,11 @@ export class HighestPending {
     const at = pe + PHYSICAL_INTERFACE
     const groups = asleep || this.disabledGroupsHide ? GROUPS : this.physicalInterface.enabledGroups(at)
     const found = this.find(pe, cpu, groups)
-    this.words[at + HIGHEST_PENDING] = asleep && found !== 0 ? heldBack(found) : found
+    this.words[at + HIGHEST_PENDING] = asleep && found !== 0 ? this.held(pe, found) : found
+  }
+
+  private held(pe: Pe, found: number): number {
+    return this.redistributor.mayRequestWake(pe) ? heldBack(found) : 0
   }
 
   /** The highest priority candidate of a PE in one of `groups`, in the format of {@link HIGHEST_PENDING}. */

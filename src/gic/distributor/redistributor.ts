@@ -133,7 +133,13 @@ export class Redistributor {
   writeWaker(pe: Pe, value: number): void {
     this.words[pe + GICR_WAKER] =
       (this.words[pe + GICR_WAKER] & ~GICR_WAKER_ProcessorSleep) | (value & GICR_WAKER_ProcessorSleep)
-    if (!this.lagging) this.completeHandshake(pe)
+    if (this.lagging) this.physical.noticePe(pe)
+    else this.completeHandshake(pe)
+  }
+
+  /** Whether an interrupt that is held back raises the PE's wake request: not while the PE is waking up. */
+  mayRequestWake(pe: Pe): boolean {
+    return (this.words[pe + GICR_WAKER] & GICR_WAKER_ProcessorSleep) !== 0
   }
 
   /** Whether nothing is forwarded to the PE's CPU interface. */

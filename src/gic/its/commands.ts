@@ -217,9 +217,9 @@ function discard(command: Commands): number {
   const end = translate(command)
   if (end !== DONE) return end
   if (!command.found.isInRange) return missed(command, UNMAPPED_INTERRUPT)
-  if (command.tables.unmapEvent(command.eventId) !== TRANSLATED) return STALL
   command.found.clear()
-  return finished(command, end)
+  if (finished(command, end) !== DONE) return STALL
+  return command.tables.unmapEvent(command.eventId) === TRANSLATED ? DONE : STALL
 }
 
 function inv(command: Commands): number {

@@ -209,10 +209,9 @@ export class VirtualCommands {
     if (!this.vpes.hasVlpi(found.cpu, intid - FIRST_LPI)) return missed(command, VIRTUALID_OOR)
     // Back to where it comes from: the pending state goes along, unless it stays with the same vPE.
     translate(command)
-    const before = found.doorbell
-    const wasPending = found.vpe !== vpe && this.vpes.clear(found.cpu, intid - FIRST_LPI)
-    const doorbell = replaces ? command.word(COMMAND_DBELL) : before
+    const doorbell = replaces ? command.word(COMMAND_DBELL) : found.doorbell
     if (tables.mapVirtualEvent(eventId, intid, vpe, doorbell) !== TRANSLATED) return STALL
+    const wasPending = found.vpe !== vpe && this.vpes.clear(found.cpu, intid - FIRST_LPI)
     if (found.find(deviceId, eventId) === TRANSLATED && wasPending) {
       this.vpes.moveHere(found.cpu, intid - FIRST_LPI, doorbell)
     }

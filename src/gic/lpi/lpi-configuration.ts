@@ -84,7 +84,12 @@ export class LpiConfiguration {
     this.store(cache, lpi, 0)
   }
 
-  /** Whether all of a cache was forgotten, and what is pending was not looked at again since. Resets it. */
+  /** What is pending has to be looked at again, although nothing was forgotten. */
+  invalidateRanks(cache: number): void {
+    this.words[cache + this.invalidated] = 1
+  }
+
+  /** Whether what is pending was not looked at again since all of a cache was forgotten. Resets it. */
   takeInvalidated(cache: number): boolean {
     const at = cache + this.invalidated
     const invalidated = this.words[at] !== 0
@@ -95,7 +100,7 @@ export class LpiConfiguration {
   /** What is known of all LPIs is forgotten. */
   dropAll(cache: number): void {
     const { words, chunks, invalidated } = this
-    words[cache + invalidated] = 1
+    this.invalidateRanks(cache)
     for (let at = cache + chunks, first = cache + CACHED; at < cache + invalidated; at++) {
       const end = first + LPIS_PER_CHUNK / 4
       if (words[at] !== 0) words.fill(0, first, Math.min(end, cache + chunks))

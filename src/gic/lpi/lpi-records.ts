@@ -151,7 +151,7 @@ export const lpiCacheRows = {
     name: 'invalidated',
     class: 'derived',
     by: [],
-    says: 'Whether all was forgotten and what is pending was not looked at again since.',
+    says: 'Whether what is pending has to be looked at again: all was forgotten, or MOVALL has brought it.',
   },
 } as const satisfies Rows<number>
 

@@ -202,18 +202,27 @@ export class Lpis {
    */
   invalidateAll(cpu: number): void {
     this.configuration.dropAll(this.caches[cpu])
+    this.settleLater()
+  }
+
+  /** There is something that was invalidated, here or of a resident vPE. */
+  settleLater(): void {
     this.words[this.layout.common + LPI_INVALIDATED] = 1
   }
 
-  /** When an access is complete: looks again at what is pending and was invalidated. */
-  settle(): void {
+  /**
+   * When an access is complete: looks again at what is pending and was invalidated. Returns whether vPEs have to be
+   * asked as well.
+   */
+  settle(): boolean {
     const { words, caches, cpus, layout } = this
-    if (words[layout.common + LPI_INVALIDATED] === 0) return
+    if (words[layout.common + LPI_INVALIDATED] === 0) return false
     words[layout.common + LPI_INVALIDATED] = 0
     for (let first = 0; first < cpus; first++) {
       if (!this.configuration.takeInvalidated(caches[first])) continue
       for (let cpu = first; cpu < cpus; cpu++) if (caches[cpu] === caches[first]) this.reload(cpu)
     }
+    return true
   }
 
   /** What is pending at a redistributor is looked at again. */
@@ -236,24 +245,29 @@ export class Lpis {
     this.set(to, lpi)
   }
 
-  /** MOVALL: all that are pending at one redistributor. */
+  /**
+   * MOVALL: all that are pending at one redistributor; what the target does not take stays. Where the target goes by
+   * another configuration, what is pending there is looked at again when the access is complete, as by INVALL.
+   */
   moveAll(from: number, to: number): void {
+    const { tree, words, caches } = this
     const record = this.recordOf(from)
-    if (from === to || this.tree.next(record, 0) < 0) return
+    if (from === to || tree.next(record, 0) < 0) return
     const target = this.recordOf(to)
-    if (
-      this.caches[from] === this.caches[to] &&
-      this.words[record + LPI_COUNT] <= this.words[target + LPI_COUNT]
-    ) {
-      this.tree.moveAll(record, target)
-      this.physical.lookAgain(from)
-      this.physical.lookAgain(to)
-      return
+    const count = words[target + LPI_COUNT]
+    const areAllTaken = words[record + LPI_COUNT] <= count
+    if (areAllTaken) tree.moveAll(record, target)
+    else {
+      let lpi = tree.next(record, 0)
+      for (; lpi >= 0 && lpi < count; lpi = tree.next(record, lpi))
+        tree.moveWord(caches[from], record, target, lpi)
     }
-    // What the target does not take stays where it is.
-    for (let lpi = this.tree.next(record, 0); lpi >= 0; lpi = this.tree.next(record, lpi + 1)) {
-      this.move(from, to, lpi)
+    if (!areAllTaken || caches[from] !== caches[to]) {
+      this.configuration.invalidateRanks(caches[to])
+      this.settleLater()
     }
+    this.physical.lookAgain(from)
+    this.physical.lookAgain(to)
   }
 
   /** GICR_CTLR.EnableLPIs is written. */

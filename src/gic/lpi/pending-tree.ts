@@ -117,8 +117,9 @@ export class PendingTree {
   }
 
   /**
-   * All that is pending at one redistributor is pending at another instead. Both go by the same configuration, and so the
-   * best of two nodes is the better one's: a MOVALL costs the same however many LPIs are pending.
+   * All that is pending at one redistributor is pending at another instead. If both go by the same configuration the best
+   * of two nodes is the better one's; if not, the ranks there have to be looked at again. A MOVALL costs the same however
+   * many LPIs are pending.
    */
   moveAll(from: number, to: number): void {
     const { words, best, children, nodes, bitmaps, top } = this
@@ -132,6 +133,19 @@ export class PendingTree {
         words[from + at] = NO_RANK
       }
     }
+  }
+
+  /**
+   * Of 32 LPIs those that are pending at one redistributor, LPI `first` among them, are so at another instead, whose ranks
+   * have to be looked at again.
+   */
+  moveWord(cache: number, from: number, to: number, first: number): void {
+    const { words } = this
+    const at = this.pendingAt + (first >> 5)
+    this.insert(to, first, NO_RANK)
+    words[to + at] |= words[from + at]
+    words[from + at] = 0
+    this.update(cache, from, first)
   }
 
   /** 32 LPIs from `first` on are no longer pending. The ranks above them say so only when nothing else is pending. */

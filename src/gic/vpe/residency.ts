@@ -383,10 +383,10 @@ export class Residency {
   }
 
   private pendingLast(cpu: number, written: number, groups: number): boolean {
-    const { resident, vpes } = this
-    if (!vpes.byVpeid) return resident.hasEnabled(cpu, GROUP_1)
-    if (written & GICR_VPENDBASER_HIGH_PendingLast && this.writtenReadsOne) return true
-    const counted = this.vengCounts ? groups & this.guest.enabledVirtualGroups(cpu) : groups
+    const { resident } = this
+    const isV41 = this.vpes.byVpeid
+    if (isV41 && written & GICR_VPENDBASER_HIGH_PendingLast && this.writtenReadsOne) return true
+    const counted = isV41 && this.vengCounts ? groups & this.guest.enabledVirtualGroups(cpu) : groups
     if (resident.hasEnabled(cpu, counted)) return true
     if (this.otherGroupsCount && resident.hasEnabled(cpu, (GROUP_0 | GROUP_1) & ~groups)) return true
     return this.disabledCount && resident.hasPending(cpu) && !resident.hasEnabled(cpu, GROUP_0 | GROUP_1)

@@ -62,6 +62,7 @@ export class ResidentVpes {
   readonly table: VirtualPendingTable
   /** How many vLPIs a vPE can have. */
   readonly existing: number
+  private readonly cpus: number
   private readonly configuration: LpiConfiguration
   private readonly tree: PendingTree
   /** Bits of a vSGI's priority that the virtual CPU interface has. */
@@ -80,6 +81,7 @@ export class ResidentVpes {
   ) {
     const { words } = physical
     this.words = words
+    this.cpus = config.cpus
     this.existing = existingLpis(config.lpis)
     this.table = new VirtualPendingTable(memory, this.existing)
     this.configuration = new LpiConfiguration(words, memory, config, this.existing)
@@ -157,11 +159,18 @@ export class ResidentVpes {
     this.configuration.takeInvalidated(this.cacheOf(cpu))
   }
 
-  /** VINVALL, GICR_INVALLR: so with all vLPIs. */
+  /** VINVALL, GICR_INVALLR: so with all vLPIs. What is pending is looked at again when the access is complete. */
   invalidateAll(cpu: number): void {
-    this.forgetConfiguration(cpu)
-    this.rankAll(cpu)
-    this.present(cpu)
+    this.configuration.dropAll(this.cacheOf(cpu))
+  }
+
+  /** When an access is complete: looks again at what is pending and was invalidated. */
+  settle(): void {
+    for (let cpu = 0; cpu < this.cpus; cpu++) {
+      if (!this.configuration.takeInvalidated(this.cacheOf(cpu))) continue
+      this.rankAll(cpu)
+      this.present(cpu)
+    }
   }
 
   /** Reads the configuration of all that is pending. */

@@ -361,8 +361,10 @@ export class Vpes {
 
   /** VINVALL, GICR_INVALLR. */
   invalidateAll(cpu: number): void {
-    if (this.isAt(cpu)) this.resident.invalidateAll(cpu)
-    else if (this.rings.ofEnabled && this.byVpeid && this.locate()) this.ringForAny(cpu)
+    if (this.isAt(cpu)) {
+      this.resident.invalidateAll(cpu)
+      this.lpis.settleLater()
+    } else if (this.rings.ofEnabled && this.byVpeid && this.locate()) this.ringForAny(cpu)
   }
 
   /** Rings the default doorbell if it is requested and any vLPI that is pending is enabled. */
@@ -392,7 +394,10 @@ export class Vpes {
 
   /** VMAPP with V = 0 and Alloc = 1: what is pending is in its virtual pending table. */
   free(cpu: number): void {
-    if (this.isAt(cpu)) this.resident.unload(cpu)
+    if (this.isAt(cpu)) {
+      this.resident.unload(cpu)
+      this.resident.present(cpu)
+    }
     this.table.clear()
   }
 

@@ -123,6 +123,18 @@ describe('GICR_WAKER', () => {
     expect([board.heard(), board.ack(1)]).toEqual([['1 irq'], 40])
   })
 
+  it('a wake request falls when software clears ProcessorSleep, before ChildrenAsleep follows', () => {
+    const board = new Board({ writeEffects: 'lagging' }).booted()
+    board.gic.writeMmio(redistributor(0) + WAKER, 4, 2)
+    board.gic.completeWrites()
+    board.gic.setPpi(0, 27, 1)
+    expect(board.heard()).toEqual(['0 wakeRequest'])
+    board.gic.writeMmio(redistributor(0) + WAKER, 4, 0)
+    expect([board.heard(), board.hppi()]).toEqual([['0 wakeRequest low'], SPURIOUS])
+    board.gic.completeWrites()
+    expect([board.heard(), board.hppi()]).toEqual([['0 irq'], 27])
+  })
+
   it('a wake request falls when its interrupt goes, and an interrupt that is not enabled makes none', () => {
     const board = new Board().booted()
     board.gic.writeMmio(redistributor(0) + WAKER, 4, 2)

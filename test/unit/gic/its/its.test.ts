@@ -247,6 +247,45 @@ describe('commands', () => {
     expect(board.drain(1)).toEqual([...odd, ...even].sort((a, b) => rank(a) - rank(b)))
   })
 
+  describe('MOVALL to a redistributor with a configuration of its own', () => {
+    /** CPU 1 is in another Aff3; of the 3000 LPIs that are pending on CPU 0, some are on CPU 1 already. */
+    const board = (bits = 16): ItsBoard => {
+      const made = new ItsBoard({ cpus: 2, affinities: [0, 0x0100_0000], directLpis: true }).wake()
+      made.tablesOf(0)
+      made.tablesOf(1, bits)
+      for (const cpu of [0, 1]) made.gic.writeMmio(made.redistributor(cpu), 4, 1)
+      for (const intid of moved) made.configure(intid, 8 * (intid % 29))
+      for (const intid of moved) made.gic.writeMmio(made.redistributor(0) + 0x40, 4, intid)
+      for (const intid of moved.slice(0, 10)) made.gic.writeMmio(made.redistributor(1) + 0x40, 4, intid)
+      return made.enableIts()
+    }
+    const moved = Array.from({ length: 3000 }, (_, n) => 8192 + 5 * n)
+    const rank = (intid: number) => (intid % 29) * 2 ** 24 + intid
+    const inOrder = (intids: readonly number[]) => [...intids].sort((a, b) => rank(a) - rank(b))
+
+    it('moves all', () => {
+      const b = board().send(its.movall(0, 1))
+      expect([b.hppi(0), b.irq(0)]).toEqual([SPURIOUS, 0])
+      expect(b.drain(1)).toEqual(inOrder(moved))
+    })
+
+    it('moves what there is room for, and leaves the rest', () => {
+      const b = board(14).send(its.movall(0, 1))
+      expect(b.drain(0)).toEqual(inOrder(moved.filter((intid) => intid >= 0x4000)))
+      expect(b.drain(1)).toEqual(inOrder(moved.filter((intid) => intid < 0x4000)))
+    })
+
+    it.each([16, 14])('a queue of them reads a configuration byte once, with %i bits', (bits) => {
+      const b = board(bits)
+      const count = 100
+      for (let n = 0; n < count; n += 2) for (const way of [its.movall(0, 1), its.movall(1, 0)]) b.put(way)
+      const before = b.ram.reads
+      b.send(its.movall(0, 1))
+      const words = 8 * (count + 1)
+      expect(b.ram.reads - before).toBeLessThanOrEqual(words + moved.length)
+    })
+  })
+
   it('DISCARD clears and unmaps', () => {
     const board = mapped()
     board.send(its.int(1, 0), its.discard(1, 0))

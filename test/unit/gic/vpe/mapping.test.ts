@@ -300,6 +300,15 @@ describe('VMAPP of GICv4.1', () => {
     expect(board.virq()).toBe(0)
   })
 
+  it('that unmaps a vPE which is resident takes its interrupts from the virtual CPU interface', () => {
+    const board = vpeBoard().mapVpe(1, 0).mapVlpi(0, 1, VLPI).int(0)
+    board.configureSgi(1, 2, { group: 0 }).sendSgi(1, 2).load(1, 0)
+    expect([board.vfiq(), board.hppi(0, 0)]).toEqual([1, 2])
+    board.unmapVpe(1)
+    expect([board.virq(), board.vfiq(), board.hppi(), board.hppi(0, 0)]).toEqual([0, 0, NONE, NONE])
+    expect([board.ack(), board.ack(0, 0)]).toEqual([NONE, NONE])
+  })
+
   it('that unmaps a vPE which is resident leaves its pending state in the table, whenever that is', () => {
     for (const isDirty of [false, true]) {
       const board = vpeBoard({ writeEffects: 'lagging' }).mapVpe(1, 0).mapVlpi(0, 1, VLPI).int(0)

@@ -120,6 +120,19 @@ describe.each(versions)('a vPE on GICv%s', (version) => {
     expect(board.leave(0)).toBe(false)
   })
 
+  it.each([
+    ['zero', false],
+    ['one', true],
+  ] as const)(
+    'has PendingLast of a disabled vLPI only by pendingLastDisabled: %s (36)',
+    (pendingLastDisabled, last) => {
+      const board = two({ version, choices: { pendingLastDisabled } })
+      board.configure(1, VLPI, 0xa0, false).int(0)
+      expect(board.load(1, 0).leave(0)).toBe(last)
+      expect(board.clear(0).load(1, 0).leave(0)).toBe(false)
+    },
+  )
+
   it('is alone on its redistributor: another has its own at the same time', () => {
     const board = vpeBoard({ version }).mapVpe(1, 0).mapVpe(2, 1).mapVlpi(0, 1, VLPI).mapVlpi(1, 2, VLPI)
     board.load(1, 0).load(2, 1).int(1)
@@ -151,12 +164,10 @@ describe('GICR_VPENDBASER of GICv4.1', () => {
     ['zero', false],
     ['one', true],
   ] as const)(
-    'has PendingLast of disabled interrupts only by pendingLastDisabled: %s (36)',
-    (choice, last) => {
-      const board = two({ choices: { pendingLastDisabled: choice } })
-      board.configure(1, VLPI, 0xa0, false).int(0).load(1, 0)
-      expect(board.leave(0)).toBe(last)
-      board.configureSgi(1, 4, { enabled: false }).clear(0).sendSgi(1, 4).load(1, 0)
+    'has PendingLast of a disabled vSGI only by pendingLastDisabled: %s (36)',
+    (pendingLastDisabled, last) => {
+      const board = two({ choices: { pendingLastDisabled } })
+      board.configureSgi(1, 4, { enabled: false }).sendSgi(1, 4).load(1, 0)
       expect(board.leave(0)).toBe(last)
     },
   )

@@ -1,6 +1,6 @@
 /** vLPIs: INT, CLEAR, DISCARD and VMOVI of them, and when a changed configuration byte acts. */
 import { describe, expect, it } from 'vitest'
-import { NONE, place, VALID, type VpeBoard, vpeBoard } from '../../../kit/vpe-board.ts'
+import { DEVICE, NONE, place, VALID, type VpeBoard, vpeBoard } from '../../../kit/vpe-board.ts'
 
 const VLPI = 8192
 const versions = ['4.0', '4.1'] as const
@@ -90,6 +90,26 @@ describe.each(versions)('a vLPI on GICv%s', (version) => {
     expect(b.drain()).toEqual([VLPI])
   })
 
+  it.each([
+    ['VMOVI to another vPE', (b: VpeBoard) => b.vmovi(0, 2), place.itt(0, DEVICE), 2],
+    ['DISCARD', (b: VpeBoard) => b.discard(0), place.virtualPending(1), undefined],
+  ])('is where it was while memory refuses to write what %s needs, which then goes on', (_, send, at, to) => {
+    const b = board().configure(2, VLPI).int(0)
+    const { ram } = b
+    const write = ram.write32.bind(ram)
+    let refuses = true
+    Object.assign(ram, {
+      write32: (address: number, value: number) =>
+        refuses && address >= at && address < at + 0x1000 ? false : write(address, value),
+    })
+    send(b)
+    expect([b.isIdle(), b.inTable(1, VLPI)]).toEqual([false, true])
+    refuses = false
+    b.retry()
+    expect([b.isIdle(), b.errors()]).toEqual([true, []])
+    expect([1, 2].filter((vpe) => b.inTable(vpe, VLPI))).toEqual(to === undefined ? [] : [to])
+  })
+
   const invalidations: Readonly<Record<string, (b: VpeBoard) => unknown>> = {
     INV: (b) => b.inv(0).vsync(1),
     VINVALL: (b) => b.vinvall(1).vsync(1),
@@ -98,6 +118,22 @@ describe.each(versions)('a vLPI on GICv%s', (version) => {
       GICR_INVALLR: (b: VpeBoard) => b.invallr(0, 1),
     }),
   }
+  it('has its changed byte read once by a queue of VINVALLs (102)', () => {
+    const count = 100
+    const readBy = (commands: number): number => {
+      const b = board().load(1, 0).int(0).configure(1, VLPI, 0x20)
+      const before = b.ram.reads
+      for (let n = 0; n < commands; n++) b.put(0, 0x2dn, 1n << 32n)
+      b.vinvall(1)
+      expect([b.ram.reads > before, b.ack(), b.running()]).toEqual([true, VLPI, 0x20])
+      return b.ram.reads - before
+    }
+    const one = readBy(1) - readBy(0)
+    expect(readBy(count) - readBy(0)).toBe(count * one)
+    // A command has 8 words, and the entry of the vPE two.
+    expect(one).toBeLessThanOrEqual(8 + 2)
+  })
+
   it.each(Object.entries(invalidations))('has its changed byte act by %s (101 to 104)', (_, invalidate) => {
     const b = board().load(1, 0).int(0)
     b.configure(1, VLPI, 0xa0, false)
