@@ -89,7 +89,10 @@ export class VirtualMachine {
   /** One past the last SPI. */
   private readonly intidEnd: number
 
-  /** Throws a `config` error that names a field that is out of range. */
+  /**
+   * Throws a `config` error that names a field that is out of range, or an `argument` error for what is no design or no
+   * memory.
+   */
   constructor(
     /** The configuration that it was made from. */
     readonly config: VirtualMachineConfig,
@@ -222,7 +225,7 @@ export class VirtualMachine {
    * Sets the line of an SPI, or of a vCPU's PPI, as userspace does (KVM_IRQ_LINE). An edge is latched when the line
    * rises. The timers' PPIs cannot be set: see {@link setTimer}.
    */
-  setLine(intid: number, level: 0 | 1, vcpu = 0): void {
+  setLine(intid: number, level: number | boolean, vcpu = 0): void {
     const v = this.vcpu(vcpu)
     if (!isIndex(intid) || intid < FIRST_SPI || intid >= this.intidEnd) this.checkLine(intid)
     const { injection, apLists } = this.hypervisor
