@@ -11,6 +11,7 @@ import {
   argumentRecord,
   argumentString,
   shown,
+  shownInHex,
 } from '../errors/arguments.ts'
 import { nearest } from '../errors/did-you-mean.ts'
 import { VgicError } from '../errors/vgic-error.ts'
@@ -207,5 +208,8 @@ function fitting(what: string, { hi, lo }: Field, value: number | bigint): bigin
   const most = ones(hi - lo + 1)
   const bits = argumentBits(what, value)
   if (bits >= 0n && bits <= most) return bits
-  throw new VgicError('argument', `${what} must be from 0 to 0x${most.toString(16)}, but is ${shown(value)}.`)
+  throw new VgicError(
+    'argument',
+    `${what} must be from 0 to 0x${most.toString(16)}, but is ${shownInHex(value)}.`,
+  )
 }

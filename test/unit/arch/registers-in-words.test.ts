@@ -131,7 +131,7 @@ describe('a value in words', () => {
     expect(encode('ICH_VMCR_EL2', { VPMR: 0xf0, VENG1: 1 })).toBe(0xf000_000an)
     expect(encode('HCR_EL2', { IMO: 1, FMO: 1 })).toBe(BigInt(HCR_EL2_IMO | HCR_EL2_FMO))
     expect(() => encode('ICH_VMCR_EL2', { VPNR: 1 })).toThrow('did you mean VPMR?')
-    expect(() => encode('ICH_VMCR_EL2', { VPMR: 256 })).toThrow('must be from 0 to 0xff, but is 256.')
+    expect(() => encode('ICH_VMCR_EL2', { VPMR: 256 })).toThrow('must be from 0 to 0xff, but is 0x100.')
     expect(() => encode('GICD_CTLR', { RES0: 1 })).toThrow('has no field "RES0"')
   })
 
