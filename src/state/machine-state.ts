@@ -139,7 +139,7 @@ export class MachineState {
   private mismatch(at: number, words: Int32Array): VgicError {
     return new VgicError(
       'image-mismatch',
-      `The image is of a machine with another configuration (${this.layout.nameOf(at)} is ${words[at]}, here ${this.words[at]}): restore it to that machine.`,
+      `The image is of a machine with another configuration (${this.layout.nameOf(at)} is ${words[at]}, here ${this.words[at]}): use it with a machine that has that one.`,
     )
   }
 }
