@@ -86,8 +86,8 @@ export interface RegisterOptions {
 
 /**
  * A register's value with its fields: `decode('ICH_LR0_EL2', 0x50a0000000000028n)`. It prints as a line. A number must
- * be an integer; above 2^53 use a bigint. Throws an `argument` error for an unknown register, and for a value with more
- * bits than it has.
+ * be an integer, of which a negative one is two's complement; above 2^53 use a bigint. Throws an `argument` error for an
+ * unknown register, and for a value with more bits than it has.
  */
 export function decode(name: string, value: number | bigint, options: RegisterOptions = {}): RegisterValue {
   const register = inVersion(byName(name), options)

@@ -100,6 +100,8 @@ describe('a value in words', () => {
     expect(String(decode('ICH_LR0_EL2', 0x50a0000000000028n))).toBe(
       'ICH_LR0_EL2 0x50a0000000000028 (pending SPI 40 prio 0xa0 group 1)',
     )
+    expect(String(decode('ICH_LR0_EL2', 0x5000_0000_ffff_ffffn))).toContain('(pending LPI 4294967295 prio')
+    expect(String(decode('ICC_PMR_EL1', -1))).toBe('ICC_PMR_EL1 0xffffffffffffffff (Priority=0xff)')
     expect(String(decode('GICD_ISENABLER1', 0x8000_0100))).toBe(
       'GICD_ISENABLER1 0x80000100 (INTID63 INTID40)',
     )
