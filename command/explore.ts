@@ -25,7 +25,7 @@ async function scenarioOf(file: string): Promise<Given> {
   const { scenario, bounds = {} } = await load(file)
   if (!isScenario(scenario)) {
     throw new UsageError(
-      `${file} must export a scenario: export const scenario = scenario('name').vm({ vcpus: 1 })..., or a function that makes one.`,
+      `${file} must export a scenario: export default scenario('name').vm({ vcpus: 1 })..., or a function that makes one.`,
     )
   }
   if (typeof bounds !== 'object' || bounds === null)

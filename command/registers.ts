@@ -126,7 +126,10 @@ REGISTER is a name (ICH_LR0_EL2, GICD_ISENABLER1), an encoding (S3_4_C12_C12_0),
       output.print(request.json ? JSON.stringify(command, null, 2) : String(command))
       return OK
     }
-    if (values.length > 1) throw new UsageError(`decode takes one VALUE, not also ${values[1]}.`)
+    if (values.length > 1)
+      throw new UsageError(
+        `decode takes one VALUE, not also ${values[1]}; the doublewords of a command are vgic decode command DW0 ...`,
+      )
     const value = decode(registerOf(request, what).name, bits('VALUE', values[0]), viewOf(request))
     output.print(request.json ? JSON.stringify(value, null, 2) : describe(value))
     return OK

@@ -1,5 +1,12 @@
 /** Commands of an ITS in words: their four doublewords from fields and back, for people, logs and tests. */
-import { argumentBits, argumentList, argumentRecord, argumentString, shown } from '../errors/arguments.ts'
+import {
+  argumentBits,
+  argumentList,
+  argumentRecord,
+  argumentString,
+  shown,
+  shownInHex,
+} from '../errors/arguments.ts'
 import { nearest } from '../errors/did-you-mean.ts'
 import { hex } from '../errors/printed.ts'
 import { VgicError } from '../errors/vgic-error.ts'
@@ -125,5 +132,5 @@ function fitting(what: string, { hi, lo }: CommandField, value: number | bigint)
   const most = (1n << BigInt(hi - lo + 1)) - 1n
   const bits = argumentBits(what, value)
   if (bits >= 0n && bits <= most) return bits
-  throw new VgicError('argument', `${what} must be from 0 to ${hex(most)}, but is ${shown(value)}.`)
+  throw new VgicError('argument', `${what} must be from 0 to ${hex(most)}, but is ${shownInHex(value)}.`)
 }

@@ -48,7 +48,7 @@ export function describeListRegister(low: number, high: number): string {
   if (low === 0 && high === 0) return 'empty'
   const hardware = high & LR_HW ? ` -> pINTID ${LR_pINTID(high)}` : high & LR_EOI ? ' EOI' : ''
   const priority = LR_Priority(high).toString(16).padStart(2, '0')
-  return `${state} ${intidName(low)} prio 0x${priority} group ${high & LR_Group ? 1 : 0}${hardware}`
+  return `${state} ${intidName(low >>> 0)} prio 0x${priority} group ${high & LR_Group ? 1 : 0}${hardware}`
 }
 
 /** A system register, or a memory-mapped one. */

@@ -11,6 +11,7 @@ import {
   argumentRecord,
   argumentString,
   shown,
+  shownInHex,
 } from '../errors/arguments.ts'
 import { nearest } from '../errors/did-you-mean.ts'
 import { VgicError } from '../errors/vgic-error.ts'
@@ -85,8 +86,8 @@ export interface RegisterOptions {
 
 /**
  * A register's value with its fields: `decode('ICH_LR0_EL2', 0x50a0000000000028n)`. It prints as a line. A number must
- * be an integer; above 2^53 use a bigint. Throws an `argument` error for an unknown register, and for a value with more
- * bits than it has.
+ * be an integer, of which a negative one is two's complement; above 2^53 use a bigint. Throws an `argument` error for an
+ * unknown register, and for a value with more bits than it has.
  */
 export function decode(name: string, value: number | bigint, options: RegisterOptions = {}): RegisterValue {
   const register = inVersion(byName(name), options)
@@ -207,5 +208,8 @@ function fitting(what: string, { hi, lo }: Field, value: number | bigint): bigin
   const most = ones(hi - lo + 1)
   const bits = argumentBits(what, value)
   if (bits >= 0n && bits <= most) return bits
-  throw new VgicError('argument', `${what} must be from 0 to 0x${most.toString(16)}, but is ${shown(value)}.`)
+  throw new VgicError(
+    'argument',
+    `${what} must be from 0 to 0x${most.toString(16)}, but is ${shownInHex(value)}.`,
+  )
 }

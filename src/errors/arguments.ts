@@ -7,6 +7,7 @@
  * made in a separate function, which is not inlined.
  */
 import { nearest } from './did-you-mean.ts'
+import { hex } from './printed.ts'
 import { VgicError } from './vgic-error.ts'
 
 type Code = 'argument' | 'config'
@@ -33,6 +34,12 @@ function listed(values: readonly unknown[]): string {
   const all = values.map(shown)
   return all.length < 2 ? all.join() : `${all.slice(0, -1).join(', ')} or ${all[all.length - 1]}`
 }
+
+/** As {@link shown}; an address, or a register's bits, in hexadecimal. */
+export const shownInHex = (value: unknown): string =>
+  (typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value))) && value >= 0
+    ? hex(value)
+    : shown(value)
 
 function refuse(code: Code, name: string, must: string, value: unknown): never {
   throw new VgicError(code, `${name} must be ${must}, but is ${shown(value)}.`)

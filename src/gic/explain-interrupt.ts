@@ -105,11 +105,16 @@ export function targetOf(silicon: Silicon, intid: number): number | undefined {
 
 const missing = (detail: string): Link[] => [link('exists', false, detail, 'no-such-interrupt')]
 
+const lastLpi = ({ existing }: Lpis): number => FIRST_LPI + existing - 1
+
 /** Of an SGI, a PPI or an SPI. */
 function wiredLinks(silicon: Silicon, intid: number, cpu: number): Link[] {
   const { physical, words } = silicon
   const block = physical.blockFor(physical.peOf(cpu), intid)
-  if (block === 0) return missing(`there are INTIDs 0 to ${physical.end - 1}`)
+  if (block === 0) {
+    const lpis = silicon.lpis ? `, and LPIs ${FIRST_LPI} to ${lastLpi(silicon.lpis)}` : ''
+    return missing(`there are INTIDs 0 to ${physical.end - 1}${lpis}`)
+  }
   const n = intid & 31
   const bit = (word: number): boolean => ((words[block + word] >>> n) & 1) !== 0
   const group = bit(GROUP) ? 1 : 0
@@ -137,8 +142,7 @@ function lpiLinks(silicon: Silicon, intid: number, cpu: number): Link[] {
   const { lpis } = silicon
   const lpi = intid - FIRST_LPI
   if (!lpis || lpi >= lpis.existing) {
-    const last = FIRST_LPI + (lpis?.existing ?? 0) - 1
-    return missing(lpis ? `LPIs are INTIDs ${FIRST_LPI} to ${last}` : 'this GIC has no LPIs')
+    return missing(lpis ? `LPIs are INTIDs ${FIRST_LPI} to ${lastLpi(lpis)}` : 'this GIC has no LPIs')
   }
   const exists = link('exists', true, intidName(intid), 'taken')
   const isOn = lpis.isInForce(cpu)

@@ -151,7 +151,12 @@ const vmConfigRows = {
   VM_SPIS: { name: 'spis', class: 'authoritative', by: [], says: 'SPIs.' },
   VM_MAPPED: { name: 'mapped', class: 'authoritative', by: [], says: 'Mapped interrupts.' },
   VM_OWN_WORDS: { name: 'ownWords', class: 'authoritative', by: [], says: "Words of a design's own." },
-  VM_RECIPE: { name: 'recipe', class: 'authoritative', by: [], says: "The digest of the machine's setup." },
+  VM_RECIPE: {
+    name: 'digest of design, guests and devices',
+    class: 'authoritative',
+    by: [],
+    says: "The digest of the machine's setup.",
+  },
 } as const satisfies Rows
 const VM_CONFIG = recordType('vmConfig', wordsOf(vmConfigRows, undefined))
 

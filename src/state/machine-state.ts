@@ -6,6 +6,7 @@ import { extractField } from '../arch/field.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { hashWords } from './hash.ts'
 import { type ImageBytes, type ImageKind, openImage } from './image.ts'
+import { HEADER_LENGTH } from './image-offsets.ts'
 import type { Layout } from './layout.ts'
 
 /** One difference between two states. */
@@ -128,12 +129,17 @@ export class MachineState {
   private opened(image: ImageBytes): Int32Array {
     const words = openImage(this.kind, image)
     for (let at = 0; at < this.fixed; at++) {
-      if (words[at] === this.words[at]) continue
-      throw new VgicError(
-        'image-mismatch',
-        `The image is of a machine with another configuration (${this.layout.nameOf(at)} is ${words[at]}, here ${this.words[at]}): restore it to that machine.`,
-      )
+      // The length follows from the configuration: a word of that says what differs.
+      if (words[at] !== this.words[at] && at !== HEADER_LENGTH) throw this.mismatch(at, words)
     }
+    if (words.length !== this.words.length) throw this.mismatch(HEADER_LENGTH, words)
     return words
+  }
+
+  private mismatch(at: number, words: Int32Array): VgicError {
+    return new VgicError(
+      'image-mismatch',
+      `The image is of a machine with another configuration (${this.layout.nameOf(at)} is ${words[at]}, here ${this.words[at]}): use it with a machine that has that one.`,
+    )
   }
 }

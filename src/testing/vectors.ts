@@ -175,9 +175,17 @@ const register = (encoding: Encoding, el: 0 | 1 | 2) => ({
   ...(argumentOneOf('el', el, [0, 1, 2]) !== 1 && { el }),
 })
 
-/** Records what a GIC answers, from the state in which it was made on: give it a new one. */
+/**
+ * Records what a GIC answers, from the state in which it was made on: give it a new one. Throws an `argument` error for one that
+ * was used, whose answers nobody could repeat.
+ */
 export function record(gic: Gic): Recorder {
   argumentWith('gic', gic, 'readMmio64', 'a new Gic')
+  if (gic.hash() !== new Gic(gic.config).hash())
+    throw new VgicError(
+      'argument',
+      'gic must be a new Gic, as vectors begin with a reset, but was used: make one.',
+    )
   return new Recorder(gic)
 }
 

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { constants, gunzipSync } from 'node:zlib'
 
-/** A recording that cannot be read: which file, which line, why. */
+/** A recording that cannot be read: which file, which line, if it has any, and why. */
 export class RecordingError extends Error {
-  constructor(file: string, line: number, reason: string) {
-    super(`${file}: line ${line}: ${reason}`)
+  constructor(file: string, line: number | undefined, reason: string) {
+    super(line === undefined ? `${file}: ${reason}` : `${file}: line ${line}: ${reason}`)
   }
 }
 
@@ -96,7 +96,7 @@ function textOf(file: string): string {
   try {
     bytes = readFileSync(file)
   } catch (error) {
-    throw new RecordingError(file, 1, `cannot be read (${(error as Error).message})`)
+    throw new RecordingError(file, undefined, `cannot be read (${(error as Error).message})`)
   }
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes.toString('utf8')
   try {

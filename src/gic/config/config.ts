@@ -8,6 +8,7 @@ import {
   configOptions,
   type Fields,
   shown,
+  shownInHex,
 } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { defaultAffinity } from './affinities.ts'
@@ -363,7 +364,7 @@ export function checkFrames(
     if (!Number.isInteger(base) || base % FRAME !== 0 || base < 0 || base + size > ADDRESS_END) {
       throw new VgicError(
         'config',
-        `${name} must be a multiple of 0x10000 from 0 to 2^52 less the frame's size, but is ${shown(base)}.`,
+        `${name} must be a multiple of 0x10000 from 0 to 2^52 less the frame's size, but is ${shownInHex(base)}.`,
       )
     }
   }

@@ -13,7 +13,8 @@
  * An access that the memory refuses is a memory error of the architecture, never an exception. A refused read returns
  * zero and sets a mark, which the reader must take with {@link Memory.takeRefusal} before it uses the value.
  */
-import { argumentWith } from '../../errors/arguments.ts'
+import { argumentObject, shown } from '../../errors/arguments.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
 import { type RecordType, recordType } from '../../state/layout.ts'
 import { type Rows, wordsOf } from '../../state/rows.ts'
 import { REFUSED, REFUSED_ACCESS, REFUSED_ADDRESS } from './memory-offsets.ts'
@@ -170,7 +171,13 @@ const MEMORY_SHAPE = 'an object with the functions read32(address) and write32(a
 
 /** Throws an `argument` error for what is no memory. */
 export function argumentMemory(name: string, memory: GicMemory): GicMemory {
-  argumentWith(name, memory, 'read32', MEMORY_SHAPE)
-  argumentWith(name, memory, 'write32', MEMORY_SHAPE)
+  argumentObject(name, memory, MEMORY_SHAPE)
+  for (const method of ['read32', 'write32'] as const) {
+    if (typeof memory[method] !== 'function')
+      throw new VgicError(
+        'argument',
+        `${name} must be ${MEMORY_SHAPE}, but its ${method} is ${shown(memory[method])}.`,
+      )
+  }
   return memory
 }

@@ -13,7 +13,7 @@ import {
   VMCR_VENG1,
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
-import { FIRST_SPI, type Intid, intidName } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPI, type Intid, intidName } from '../../arch/intid.ts'
 import { hex } from '../../errors/printed.ts'
 import { PRIORITY_IDLE } from '../../gic/cpu-interface/cpu-interface.ts'
 import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
@@ -193,11 +193,11 @@ function interruptConditions(facts: DeliveryFacts): DeliveryCondition[] {
   const isTold = !keeps || placed !== undefined || overflowed
   return [
     { name: 'exists', holds: true, detail: intidName(intid) },
-    unlessPlaced('enabled', isEnabled, bit(intid, 'ISENABLER', isEnabled)),
+    unlessPlaced('enabled', isEnabled, enabledText(intid, isEnabled)),
     {
       name: 'inactive',
       holds: !isActive,
-      detail: placed ? `${isActive ? '' : 'not '}active ${inPlace}` : bit(intid, 'ISACTIVER', isActive),
+      detail: placed ? `${isActive ? '' : 'not '}active ${inPlace}` : activeText(intid, isActive),
     },
     {
       name: 'pending',
@@ -284,6 +284,16 @@ function bit(intid: Intid, register: string, isSet: boolean): string {
   return `${name} bit ${intid & 31} is ${isSet ? 1 : 0}`
 }
 
+/** An LPI is enabled in the guest's memory, and the vGIC has what it read there last: at MAPTI, INV or INVALL. */
+const enabledText = (intid: Intid, isEnabled: boolean): string =>
+  intid < FIRST_LPI
+    ? bit(intid, 'ISENABLER', isEnabled)
+    : `${isEnabled ? 'enabled' : 'disabled'} in its configuration, as last read from the guest's memory`
+
+/** An LPI has no active state that a register would show. */
+const activeText = (intid: Intid, isActive: boolean): string =>
+  intid < FIRST_LPI ? bit(intid, 'ISACTIVER', isActive) : `it is ${isActive ? '' : 'not '}active`
+
 function pendingText(word: number): string {
   if (word & IRQ_EDGE) return word & IRQ_LATCH ? 'an edge is latched' : 'no edge is latched'
   return `the line is ${word & IRQ_LINE ? 'high' : 'low'}${word & IRQ_LATCH ? ', and software has made it pending' : ''}`
@@ -291,7 +301,8 @@ function pendingText(word: number): string {
 
 function targetText({ intid }: DeliveryFacts, target: number): string {
   if (intid < FIRST_SPI) return 'it is private'
-  return `GICD_IROUTER${intid} names ${target === TARGET_NONE ? 'no vCPU' : `vcpu${target}`}`
+  const where = target === TARGET_NONE ? 'no vCPU' : `vcpu${target}`
+  return intid < FIRST_LPI ? `GICD_IROUTER${intid} names ${where}` : `it goes to ${where}`
 }
 
 function listText({ listRegisters }: DeliveryFacts): string {

@@ -22,11 +22,14 @@ export interface VirtualMachineConfig extends LpiSizesConfig {
   readonly timers?: boolean
   /** The addresses of the guests' GIC; see {@link GuestFramesConfig} for the defaults. */
   readonly frames?: GuestFramesConfig
-  /** The silicon; `cpus`, the number of the host's CPUs, defaults to the number of vCPUs. */
+  /**
+   * The silicon; `cpus`, the number of the host's CPUs, defaults to the number of vCPUs. Of `version` the vCPUs get nothing:
+   * they have no vPEs, and all interrupts go through list registers. A scenario injects directly.
+   */
   readonly silicon?: Partial<GicConfig>
   /**
    * The guests' memory, in which they put the tables and the command queues of their ITSs. Default: the silicon's own, if
-   * it has any (`memoryLines`).
+   * it has any (`memoryLines`). Without memory an ITS carries out no command.
    */
   readonly memory?: GicMemory
   /** The hypervisor's design. */

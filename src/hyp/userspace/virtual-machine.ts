@@ -89,7 +89,10 @@ export class VirtualMachine {
   /** One past the last SPI. */
   private readonly intidEnd: number
 
-  /** Throws a `config` error that names a field that is out of range. */
+  /**
+   * Throws a `config` error that names a field that is out of range, or an `argument` error for what is no design or no
+   * memory.
+   */
   constructor(
     /** The configuration that it was made from. */
     readonly config: VirtualMachineConfig,
@@ -222,7 +225,7 @@ export class VirtualMachine {
    * Sets the line of an SPI, or of a vCPU's PPI, as userspace does (KVM_IRQ_LINE). An edge is latched when the line
    * rises. The timers' PPIs cannot be set: see {@link setTimer}.
    */
-  setLine(intid: number, level: 0 | 1, vcpu = 0): void {
+  setLine(intid: number, level: number | boolean, vcpu = 0): void {
     const v = this.vcpu(vcpu)
     if (!isIndex(intid) || intid < FIRST_SPI || intid >= this.intidEnd) this.checkLine(intid)
     const { injection, apLists } = this.hypervisor
@@ -245,17 +248,22 @@ export class VirtualMachine {
   }
 
   /**
-   * Sets a timer of a vCPU to be expired, or turns it off, as its guest does. In a VM without timers it has no
-   * effect.
+   * Sets a timer of a vCPU to be expired, as time does, or turns it off, as its guest does. Of a vCPU that sleeps in its WFI a
+   * timer can expire, which wakes it (KVM's background timer), and cannot be turned off: that is an `argument` error. In a VM
+   * without timers it has no effect.
    */
   setTimer(vcpu: number, timer: 'virtual' | 'physical', expired: boolean): void {
     argumentOneOf('timer', timer, ['virtual', 'physical'] as const)
     argumentBoolean('expired', expired)
     const { timers } = this.hypervisor
     if (!timers.present) return
-    const v = this.inGuest(vcpu)
+    const sleeper = this.vcpu(vcpu)
+    const sleeps = expired && this.runLoop.threadState(sleeper) === THREAD_SLEEPS
+    const v = sleeps ? sleeper : this.inGuest(vcpu)
     const which = timer === 'virtual' ? TIMER_VIRTUAL : TIMER_PHYSICAL
     timers.program(v, which, expired ? 0 : -1)
+    // The guest has armed it before its WFI, of which nobody has told.
+    if (sleeps) timers.startBackground(v)
     if (expired) timers.expire(v, which)
   }
 

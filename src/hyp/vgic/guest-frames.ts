@@ -37,7 +37,7 @@ export function checkGuestFrames(vcpus: number, config: GuestFramesConfig = {}):
     size: VGIC_GITS_SIZE,
   }))
   const regions = checkRegions(gicr)
-  checkFrames({ version: '3', cpus: vcpus, gicd, gicr: regions }, 'vCPUs', others)
+  checkFrames({ version: '3', cpus: vcpus, gicd, gicr: regions }, 'vcpus', others)
   return { gicd, gicr: regions, its: bases }
 }
 

@@ -100,6 +100,8 @@ describe('a value in words', () => {
     expect(String(decode('ICH_LR0_EL2', 0x50a0000000000028n))).toBe(
       'ICH_LR0_EL2 0x50a0000000000028 (pending SPI 40 prio 0xa0 group 1)',
     )
+    expect(String(decode('ICH_LR0_EL2', 0x5000_0000_ffff_ffffn))).toContain('(pending LPI 4294967295 prio')
+    expect(String(decode('ICC_PMR_EL1', -1))).toBe('ICC_PMR_EL1 0xffffffffffffffff (Priority=0xff)')
     expect(String(decode('GICD_ISENABLER1', 0x8000_0100))).toBe(
       'GICD_ISENABLER1 0x80000100 (INTID63 INTID40)',
     )
@@ -131,7 +133,7 @@ describe('a value in words', () => {
     expect(encode('ICH_VMCR_EL2', { VPMR: 0xf0, VENG1: 1 })).toBe(0xf000_000an)
     expect(encode('HCR_EL2', { IMO: 1, FMO: 1 })).toBe(BigInt(HCR_EL2_IMO | HCR_EL2_FMO))
     expect(() => encode('ICH_VMCR_EL2', { VPNR: 1 })).toThrow('did you mean VPMR?')
-    expect(() => encode('ICH_VMCR_EL2', { VPMR: 256 })).toThrow('must be from 0 to 0xff, but is 256.')
+    expect(() => encode('ICH_VMCR_EL2', { VPMR: 256 })).toThrow('must be from 0 to 0xff, but is 0x100.')
     expect(() => encode('GICD_CTLR', { RES0: 1 })).toThrow('has no field "RES0"')
   })
 

@@ -54,7 +54,10 @@ describe('vgic', () => {
     [['png'], 'there is no subcommand png.'],
     [['decode'], 'needs a REGISTER and a VALUE'],
     [['decode', 'GICD_CTLR', 'x'], 'VALUE must be a number, such as 40 or 0x28, but is x.'],
-    [['decode', 'GICD_CTLR', '1', '2'], 'not also 2'],
+    [
+      ['decode', 'GICD_CTLR', '1', '2'],
+      'not also 2; the doublewords of a command are vgic decode command DW0',
+    ],
     [['decode', 'ICH_VMCR_EL1', '1'], 'did you mean ICH_VMCR_EL2?'],
     [['decode', 'FOO', '1'], 'there is no register FOO: names are as in '],
     [['decode', '0x10', '1'], 'is below every frame'],
@@ -62,6 +65,7 @@ describe('vgic', () => {
     [['decode', 'GICD_CTLR', '1', '--version', '5'], '--version must be 3, 4.0 or 4.1'],
     [['decode', 'GICD_CTLR', '1', '--jsn'], "Unknown option '--jsn'"],
     [['encode', 'GICD_CTLR', 'ARE'], 'ARE must be FIELD=VALUE.'],
+    [['encode', 'ICH_VMCR_EL2', 'VPMR=0x100'], 'VPMR must be from 0 to 0xff, but is 0x100.'],
     [['encode', 'GICD_CTLR', 'ARE=1', 'DS=1', 'ARE=0'], 'ARE is given twice.'],
     [['encode', 'MAPP', 'V=1'], 'There is no command "MAPP"'],
     [['encode', 'mapd', 'V=1'], 'There is no command "mapd": did you mean MAPD?'],
@@ -72,7 +76,7 @@ describe('vgic', () => {
       ['explore', unusable('export default () => null.machine')],
       '.mjs:1:27 cannot be used: Cannot read properties of null',
     ],
-    [['explore', unusable('export default 5')], '.mjs must export a scenario: '],
+    [['explore', unusable('export default 5')], '.mjs must export a scenario: export default scenario('],
     [
       ['explore', unusable('export const bounds = 3, scenario = { machine: 0, run: 0 }')],
       '.mjs must be an object, such as { preemptions: 1 }.',

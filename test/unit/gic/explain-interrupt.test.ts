@@ -223,6 +223,7 @@ describe('the state of an interrupt', () => {
 
   it('of one that does not exist is refused with those that there are', () => {
     expect(() => raised().gic.interrupt(96)).toThrow('There is no interrupt 96: there are INTIDs 0 to 95.')
+    expect(() => lpi().gic.interrupt(1020)).toThrow(/: there are INTIDs 0 to \d+, and LPIs 8192 to \d+\.$/)
   })
 })
 

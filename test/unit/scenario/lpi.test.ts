@@ -58,5 +58,11 @@ describe('an MSI of a device', () => {
     expect(machine.explain(8192).reason).toBe('no-such-interrupt')
     const run = waits(1).run()
     expect(run.explain(8192).reason).toBe('not-pending')
+    const details = Object.fromEntries(run.explain(8192).conditions.map(({ name, detail }) => [name, detail]))
+    expect(details).toMatchObject({
+      enabled: "enabled in its configuration, as last read from the guest's memory",
+      inactive: 'it is not active',
+      target: 'it goes to vcpu0',
+    })
   })
 })

@@ -202,8 +202,18 @@ describe('restore', () => {
       expect(refusal(() => gic.diff(image))).toBe('image-mismatch')
     }
     expect(() => gic.restore(new Gic({ cpus: 2 }).snapshot())).toThrow('gicConfig.version is 0, here 2')
-    expect(refusal(() => gic.restore(new Gic({ cpus: 3, version: '4.1' }).snapshot()))).toBe('image-mismatch')
+    expect(() => gic.restore(new Gic({ cpus: 3, version: '4.1' }).snapshot())).toThrow(
+      'gicConfig.cpus is 3, here 2',
+    )
     expect(new Uint8Array(gic.snapshot())).toEqual(new Uint8Array(before))
+  })
+
+  it('refuses an image of this configuration and another length', () => {
+    const gic = new Gic({ cpus: 2, version: '4.1' })
+    const longer = new Int32Array(gic.snapshot().byteLength / 4 + 1)
+    longer.set(new Int32Array(gic.snapshot()))
+    longer[LENGTH] = longer.length
+    expect(() => gic.restore(longer.buffer)).toThrow(`image.words is ${longer.length}, here`)
   })
 
   it('does not work in the buffer that it is given', () => {

@@ -130,6 +130,17 @@ describe('golden vectors', () => {
     expect(verify(vectors() + vectors())).toEqual([])
   })
 
+  it('are of a new GIC only, whatever its configuration', () => {
+    const used = new Gic({ cpus: 1 })
+    expect(verify(spi(record(used)).jsonl())).toEqual([])
+    expect(() => record(used)).toThrow(
+      'gic must be a new Gic, as vectors begin with a reset, but was used: make one.',
+    )
+    expect(record(new Gic({ cpus: 2, version: '4.1', choices: { waker: 'ignored' } })).jsonl()).toContain(
+      '"ops":[]',
+    )
+  })
+
   it('show what another implementation answers otherwise', () => {
     const text = vectors() + vectors().replace('{"v":"0x28"}', '{"v":"0x3ff"}')
     expect(verify(text)).toEqual([

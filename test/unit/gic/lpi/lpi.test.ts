@@ -455,7 +455,12 @@ describe('without memory', () => {
       set(board, 8192)
       expect([board.irq(), board.errors().length]).toEqual([0, 1])
     }
-    expect(() => new Gic({ cpus: 1 }, { memory: {} as Ram })).toThrow('host.memory must be an object with')
+    const without = 'host.memory must be an object with'
+    expect(() => new Gic({ cpus: 1 }, { memory: 5 as unknown as Ram })).toThrow(without)
+    expect(() => new Gic({ cpus: 1 }, { memory: {} as Ram })).toThrow(/but its read32 is undefined\.$/)
+    expect(() => new Gic({ cpus: 1 }, { memory: { read32: () => 0 } as unknown as Ram })).toThrow(
+      /but its write32 is undefined\.$/,
+    )
   })
 })
 

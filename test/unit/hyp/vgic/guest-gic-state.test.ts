@@ -470,6 +470,35 @@ describe('the timers’ PPIs', () => {
     expect(acknowledge(vm, 1)).toBe(1023)
   })
 
+  it.each(bothBaselines)('one that expires while its vCPU sleeps wakes it: $name', (baseline) => {
+    const vm = withTimer(baseline)
+    for (const timer of ['virtual', 'physical'] as const) {
+      const intid = timer === 'virtual' ? 27 : 30
+      vm.writeMmio(0, sgiBase(1) + ISENABLER, 4, bitOf(intid))
+      expect(vm.wfi(1)).toBe(false)
+      expect(() => vm.setTimer(1, timer, false)).toThrow('vCPU 1 sleeps in its WFI')
+      vm.setTimer(1, timer, true)
+      expect(vm.enter(1)).toBe(true)
+      expect(acknowledge(vm, 1)).toBe(intid)
+      vm.setTimer(1, timer, false)
+      end(vm, 1, intid)
+      expect(acknowledge(vm, 1)).toBe(1023)
+    }
+  })
+
+  it.each(Object.values(designs))(
+    'one that is disabled wakes its vCPU, too, which sleeps again once it is off: $name',
+    (design) => {
+      const vm = boot(vmOf({ design, timers: true }))
+      expect(vm.wfi(1)).toBe(false)
+      vm.setTimer(1, 'virtual', true)
+      expect(vm.enter(1)).toBe(true)
+      expect(vm.wfi(1)).toBe(true)
+      vm.setTimer(1, 'virtual', false)
+      expect(vm.wfi(1)).toBe(false)
+    },
+  )
+
   it.each(bothBaselines)('hard case 20: ended while its line is high it comes again: $name', (baseline) => {
     const vm = withTimer(baseline)
     vm.setTimer(1, 'virtual', true)

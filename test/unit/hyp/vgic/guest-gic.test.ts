@@ -242,8 +242,8 @@ describe('the redistributors', () => {
   })
 
   it.each([
-    [{ gicr: [{ base: GICR, count: 1 }] }, 'one for each of vCPUs, but has room for 1'],
-    [{ gicr: [] }, 'one for each of vCPUs, but has room for 0'],
+    [{ gicr: [{ base: GICR, count: 1 }] }, 'one for each of vcpus, but has room for 1'],
+    [{ gicr: [] }, 'one for each of vcpus, but has room for 0'],
     [{ gicr: [{ base: GICD + 0x8000, count: 2 }] }, 'must be a multiple of 0x10000'],
     [{ gicr: [{ base: GICD, count: 2 }] }, 'must be at or above'],
     [{ its: GICR + 0x2_0000 }, 'its must be at or above 0x80e0000'],
