@@ -318,7 +318,10 @@ export class Silicon {
 
   /** Settles the outputs after an access or an input, and reports errors to the host. */
   settle(): void {
-    this.lpis?.settle()
+    if (this.lpis?.takeInvalidated()) {
+      this.lpis.reloadInvalidated()
+      this.vpes?.reloadInvalidated()
+    }
     this.lines.settle()
     this.events.deliver()
     this.vpes?.unpredictable.deliver()

@@ -84,7 +84,7 @@ export class LpiConfiguration {
     this.store(cache, lpi, 0)
   }
 
-  /** Whether all of a cache was forgotten, and what is pending was not looked at again since. Resets it. */
+  /** Whether what is pending is to be looked at again, as after {@link dropAll}. Resets it. */
   takeInvalidated(cache: number): boolean {
     const at = cache + this.invalidated
     const invalidated = this.words[at] !== 0
@@ -92,10 +92,15 @@ export class LpiConfiguration {
     return invalidated
   }
 
+  /** What is pending and goes by a cache is to be looked at again. */
+  lookAgain(cache: number): void {
+    this.words[cache + this.invalidated] = 1
+  }
+
   /** What is known of all LPIs is forgotten. */
   dropAll(cache: number): void {
     const { words, chunks, invalidated } = this
-    words[cache + invalidated] = 1
+    this.lookAgain(cache)
     for (let at = cache + chunks, first = cache + CACHED; at < cache + invalidated; at++) {
       const end = first + LPIS_PER_CHUNK / 4
       if (words[at] !== 0) words.fill(0, first, Math.min(end, cache + chunks))

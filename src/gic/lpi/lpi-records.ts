@@ -151,7 +151,7 @@ export const lpiCacheRows = {
     name: 'invalidated',
     class: 'derived',
     by: [],
-    says: 'Whether all was forgotten and what is pending was not looked at again since.',
+    says: 'Whether what is pending is to be looked at again, as all was forgotten. Not between accesses.',
   },
 } as const satisfies Rows<number>
 
@@ -164,7 +164,7 @@ export const lpiCommonRows = {
     name: 'invalidated',
     class: 'derived',
     by: [],
-    says: 'Whether anything was invalidated whose pending LPIs have to be looked at again. Not between accesses.',
+    says: 'Whether anything was invalidated whose pending LPIs, or vLPIs, have to be looked at again. Not between accesses.',
   },
 } as const satisfies Rows
 

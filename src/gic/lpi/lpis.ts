@@ -15,6 +15,7 @@
  */
 import { GICR_CTLR_EnableLPIs } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
+import { lowestBit } from '../../state/bits.ts'
 import { lpiGroups } from '../config/config.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
@@ -187,11 +188,14 @@ export class Lpis {
   /** INV, GICR_INVLPIR: what is known of an LPI's configuration is forgotten, and read again where it is pending. */
   invalidate(cpu: number, lpi: number): void {
     if (lpi >>> 0 >= this.existing) return
+    const { configuration } = this
     const cache = this.caches[cpu]
-    this.configuration.drop(cache, lpi)
+    const before = configuration.byteOf(cache, lpi)
+    configuration.drop(cache, lpi)
     for (let other = 0; other < this.cpus; other++) {
       if (this.caches[other] !== cache || !this.isPending(other, lpi)) continue
       this.use(other, lpi)
+      if (configuration.byteOf(cache, lpi) === before) continue
       if (this.tree.update(cache, this.recordOf(other), lpi)) this.physical.lookAgain(other)
     }
   }
@@ -202,28 +206,40 @@ export class Lpis {
    */
   invalidateAll(cpu: number): void {
     this.configuration.dropAll(this.caches[cpu])
+    this.noteInvalidated()
+  }
+
+  /** The configuration of LPIs, or of vLPIs, was invalidated: {@link takeInvalidated}. */
+  noteInvalidated(): void {
     this.words[this.layout.common + LPI_INVALIDATED] = 1
   }
 
-  /** When an access is complete: looks again at what is pending and was invalidated. */
-  settle(): void {
-    const { words, caches, cpus, layout } = this
-    if (words[layout.common + LPI_INVALIDATED] === 0) return
-    words[layout.common + LPI_INVALIDATED] = 0
+  /** When an access is complete: whether anything was invalidated, of LPIs or vLPIs. */
+  takeInvalidated(): boolean {
+    const at = this.layout.common + LPI_INVALIDATED
+    if (this.words[at] === 0) return false
+    this.words[at] = 0
+    return true
+  }
+
+  /** Looks again at what is pending and was invalidated. */
+  reloadInvalidated(): void {
+    const { caches, cpus } = this
     for (let first = 0; first < cpus; first++) {
       if (!this.configuration.takeInvalidated(caches[first])) continue
       for (let cpu = first; cpu < cpus; cpu++) if (caches[cpu] === caches[first]) this.reload(cpu)
     }
   }
 
-  /** What is pending at a redistributor is looked at again. */
+  /** What is pending at a redistributor is looked at again: 32 LPIs at a time, which are one node of the tree. */
   private reload(cpu: number): void {
     const { tree } = this
     const record = this.recordOf(cpu)
     const first = tree.next(record, 0)
     if (first < 0) return
-    for (let lpi = first; lpi >= 0; lpi = tree.next(record, lpi + 1)) {
-      this.use(cpu, lpi)
+    for (let lpi = first; lpi >= 0; lpi = tree.next(record, (lpi | 31) + 1)) {
+      for (let left = tree.wordAt(record, lpi); left !== 0; left &= left - 1)
+        this.use(cpu, (lpi & ~31) | lowestBit(left))
       tree.update(this.caches[cpu], record, lpi)
     }
     this.physical.lookAgain(cpu)
@@ -236,24 +252,23 @@ export class Lpis {
     this.set(to, lpi)
   }
 
-  /** MOVALL: all that are pending at one redistributor. */
+  /** MOVALL: all that are pending at one redistributor. What the other one does not take stays where it is. */
   moveAll(from: number, to: number): void {
+    const { tree, words, caches, configuration } = this
     const record = this.recordOf(from)
-    if (from === to || this.tree.next(record, 0) < 0) return
     const target = this.recordOf(to)
-    if (
-      this.caches[from] === this.caches[to] &&
-      this.words[record + LPI_COUNT] <= this.words[target + LPI_COUNT]
-    ) {
-      this.tree.moveAll(record, target)
-      this.physical.lookAgain(from)
-      this.physical.lookAgain(to)
-      return
+    const taken = words[target + LPI_COUNT]
+    const first = tree.next(record, 0)
+    if (from === to || first < 0 || first >= taken) return
+    if (words[record + LPI_COUNT] <= taken) tree.moveAll(record, target)
+    else tree.moveFirst(record, target, taken)
+    if (caches[from] !== caches[to]) {
+      // Their ranks are by the configuration of the other group until the access is complete.
+      configuration.lookAgain(caches[to])
+      this.noteInvalidated()
     }
-    // What the target does not take stays where it is.
-    for (let lpi = this.tree.next(record, 0); lpi >= 0; lpi = this.tree.next(record, lpi + 1)) {
-      this.move(from, to, lpi)
-    }
+    this.physical.lookAgain(from)
+    this.physical.lookAgain(to)
   }
 
   /** GICR_CTLR.EnableLPIs is written. */

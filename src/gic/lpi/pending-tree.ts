@@ -134,6 +134,20 @@ export class PendingTree {
     }
   }
 
+  /** The same of the LPIs below `end`, which is a multiple of 32 and less than all there are. */
+  moveFirst(from: number, to: number, end: number): void {
+    const { words, best, children } = this
+    for (let node = 0; node < end >> 5; node++) {
+      words[to + children[0] + node] |= words[from + children[0] + node]
+      words[from + children[0] + node] = 0
+      const rank = words[from + best[0] + node]
+      if (rank < words[to + best[0] + node]) words[to + best[0] + node] = rank
+      words[from + best[0] + node] = NO_RANK
+    }
+    this.raise(0, from)
+    this.raise(0, to)
+  }
+
   /** 32 LPIs from `first` on are no longer pending. The ranks above them say so only when nothing else is pending. */
   removeWord(record: number, first: number): void {
     const { words, best, children, top } = this
@@ -194,11 +208,19 @@ export class PendingTree {
 
   /** Recomputes the whole tree from the bitmap and the configuration. */
   rebuild(cache: number, record: number): void {
+    const { words, best, nodes, top } = this
+    for (let node = 0; top > 0 && node < nodes[0]; node++)
+      words[record + best[0] + node] = this.bestOf(cache, record, 0, node)
+    this.raise(cache, record)
+  }
+
+  /** Recomputes what is above the lowest nodes. */
+  private raise(cache: number, record: number): void {
     const { words, best, children, nodes, bitmaps, top } = this
     for (let level = 0; level < top; level++) {
       words.fill(0, record + children[level + 1], record + children[level + 1] + bitmaps[level + 1])
       for (let node = 0; node < nodes[level]; node++) {
-        words[record + best[level] + node] = this.bestOf(cache, record, level, node)
+        if (level > 0) words[record + best[level] + node] = this.bestOf(cache, record, level, node)
         if (words[record + children[level] + node] === 0) continue
         words[record + children[level + 1] + (node >> 5)] |= 1 << (node & 31)
       }

@@ -359,10 +359,17 @@ export class Vpes {
       this.ringFor(cpu, vlpi, INTID_NONE)
   }
 
-  /** VINVALL, GICR_INVALLR. */
+  /** VINVALL, GICR_INVALLR. What is pending is looked at again once, however many of these were in a command queue. */
   invalidateAll(cpu: number): void {
-    if (this.isAt(cpu)) this.resident.invalidateAll(cpu)
-    else if (this.rings.ofEnabled && this.byVpeid && this.locate()) this.ringForAny(cpu)
+    if (this.isAt(cpu)) {
+      this.resident.invalidateAll(cpu)
+      this.lpis.noteInvalidated()
+    } else if (this.rings.ofEnabled && this.byVpeid && this.locate()) this.ringForAny(cpu)
+  }
+
+  /** Looks again at what is pending and was invalidated. */
+  reloadInvalidated(): void {
+    for (let cpu = 0; cpu < this.cpus; cpu++) this.resident.reloadInvalidated(cpu)
   }
 
   /** Rings the default doorbell if it is requested and any vLPI that is pending is enabled. */
