@@ -3,6 +3,7 @@
  * them. Slots are counted from 1, so that 0 is none. A free slot is all zero, its first key too; the lowest one is
  * taken first, so that the same history gives the same words.
  */
+import { lowestBit } from './bits.ts'
 import { HashIndex, indexSlots, type PoolLayout } from './hash-index.ts'
 import type { Rows } from './rows.ts'
 
@@ -17,16 +18,26 @@ export const slotPoolRows = {
     says: 'The lowest slot that may be free, less one.',
   },
   POOL_INDEX: { name: 'index', count: indexSlots, class: 'normalised', by: [], says: 'The index of slots.' },
+  POOL_IN_USE: {
+    name: 'inUse',
+    count: (slots) => Math.ceil(slots / 32),
+    class: 'normalised',
+    by: [],
+    says: 'Bit n of word m is set if slot 32 m + n + 1 is in use.',
+  },
 } as const satisfies Rows<number>
 
 export class SlotPool {
   private readonly index: HashIndex
+  /** Where the bitmap of slots in use is. */
+  private readonly inUse: number
 
   constructor(
     readonly words: Int32Array,
     readonly layout: PoolLayout,
   ) {
     this.index = new HashIndex(words, layout)
+    this.inUse = layout.index + 1 + indexSlots(layout.count)
   }
 
   /** The record of a slot. */
@@ -47,16 +58,25 @@ export class SlotPool {
   /** Takes a free slot for a record with these keys; 0 if all are in use. */
   add(key0: number, key1: number): number {
     const { words, layout } = this
-    for (let slot = words[layout.index] + 1; slot <= layout.count; slot++) {
-      const record = this.recordOf(slot)
-      if (words[record + layout.key0] !== 0) continue
-      words[layout.index] = slot
-      words[record + layout.key0] = key0
-      words[record + layout.key1] = key1
-      this.index.add(slot)
-      return slot
+    const slot = this.firstFree()
+    words[layout.index] = slot === 0 ? layout.count : slot
+    if (slot === 0) return 0
+    const record = this.recordOf(slot)
+    words[record + layout.key0] = key0
+    words[record + layout.key1] = key1
+    words[this.inUse + ((slot - 1) >> 5)] |= 1 << (slot - 1)
+    this.index.add(slot)
+    return slot
+  }
+
+  /** The lowest slot that is free; 0 if all are in use. */
+  private firstFree(): number {
+    const { words, inUse, layout } = this
+    for (let word = words[layout.index] >> 5; 32 * word < layout.count; word++) {
+      const free = ~words[inUse + word]
+      const slot = (word << 5) + lowestBit(free) + 1
+      if (free !== 0) return slot <= layout.count ? slot : 0
     }
-    words[layout.index] = layout.count
     return 0
   }
 
@@ -76,6 +96,7 @@ export class SlotPool {
     const { words, layout } = this
     const record = this.recordOf(slot)
     words.fill(0, record, record + layout.size)
+    words[this.inUse + ((slot - 1) >> 5)] &= ~(1 << (slot - 1))
     words[layout.index] = Math.min(words[layout.index], slot - 1)
   }
 

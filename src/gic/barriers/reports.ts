@@ -1,4 +1,5 @@
 /** Reports of missing barriers: which rules were broken is of the state, and the host hears of each. */
+import { EventQueue } from '../config/event-queue.ts'
 import {
   type BarrierListener,
   type BarrierRule,
@@ -14,8 +15,7 @@ export interface Concerned {
 }
 
 export class Reports {
-  /** Of the access under way only; empty between accesses. */
-  private readonly events: MissingBarrierEvent[] = []
+  private readonly events = new EventQueue<MissingBarrierEvent>()
 
   constructor(
     readonly words: Int32Array,
@@ -26,7 +26,7 @@ export class Reports {
 
   report(rule: BarrierRule, access: string, { cpu, its }: Concerned, what: string): void {
     this.words[this.at + BARRIERS_SEEN] |= 1 << barrierRuleNames.indexOf(rule)
-    if (this.host.onMissingBarrier) this.events.push({ rule, access, cpu, its, what })
+    if (this.host.onMissingBarrier) this.events.add({ rule, access, cpu, its, what })
   }
 
   /** Which rules were broken. */
@@ -36,9 +36,6 @@ export class Reports {
 
   /** Tells the host. */
   deliver(): void {
-    while (this.events.length > 0) {
-      const event = this.events.shift()
-      if (event) this.host.onMissingBarrier?.(event)
-    }
+    if (this.events.last !== undefined) this.events.deliver((event) => this.host.onMissingBarrier?.(event))
   }
 }

@@ -4,6 +4,7 @@
  * complete; the host may call the GIC then.
  */
 import { commandError } from '../../arch/its-commands.ts'
+import { EventQueue } from './event-queue.ts'
 import type { Memory } from './memory.ts'
 import type { TranslationFault } from './translation-faults.ts'
 
@@ -60,32 +61,31 @@ export interface ErrorListener {
 }
 
 export class HostEvents {
-  /** The errors of the access under way; empty between accesses. */
-  private readonly events: GicErrorEvent[] = []
+  private readonly events = new EventQueue<GicErrorEvent>()
 
   constructor(readonly host: ErrorListener & { onGuestError?(event: CommandErrorEvent): void }) {}
 
   commandError(its: number, opcode: number, error: number, offset: number, stalled: boolean): void {
     if (!this.host.onError && !this.host.onGuestError) return
-    this.events.push({ kind: 'command', its, ...commandError(opcode, error), offset, stalled })
+    this.events.add({ kind: 'command', its, ...commandError(opcode, error), offset, stalled })
   }
 
   msiDropped(its: number, deviceId: number, eventId: number, reason: TranslationFault): void {
     if (!this.host.onError) return
-    this.events.push({ kind: 'msi', its, deviceId: deviceId >>> 0, eventId: eventId >>> 0, reason })
+    this.events.add({ kind: 'msi', its, deviceId: deviceId >>> 0, eventId: eventId >>> 0, reason })
   }
 
   memoryRefused(memory: Memory): void {
     if (!this.host.onError) return
-    this.events.push({ kind: 'memory', ...memory.lastRefusal })
+    this.events.add({ kind: 'memory', ...memory.lastRefusal })
   }
 
   /** Reports the errors to the host. */
   deliver(): void {
-    while (this.events.length > 0) {
-      const event = this.events.shift()
-      if (event) this.host.onError?.(event)
-      if (event?.kind === 'command') this.host.onGuestError?.(event)
-    }
+    if (this.events.last === undefined) return
+    this.events.deliver((event) => {
+      this.host.onError?.(event)
+      if (event.kind === 'command') this.host.onGuestError?.(event)
+    })
   }
 }

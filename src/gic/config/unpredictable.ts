@@ -3,6 +3,7 @@
  * hears of them when the access is complete. docs/gicv4-unpredictable.md has both outcomes of each.
  */
 import type { GicConfig } from './config.ts'
+import { EventQueue } from './event-queue.ts'
 
 /** What software did. docs/gicv4-unpredictable.md says what each of them is. */
 export type UnpredictableRule =
@@ -66,8 +67,7 @@ export class Unpredictable {
   /** Whether anybody wants to know: what costs something to find out is not looked for otherwise. */
   readonly isWatched: boolean
   private readonly reports: boolean
-  /** Of the access under way only; empty between accesses. */
-  private readonly events: UnpredictableEvent[] = []
+  private readonly events = new EventQueue<UnpredictableEvent>()
 
   constructor(
     readonly words: Int32Array,
@@ -85,22 +85,19 @@ export class Unpredictable {
   use(rule: UnpredictableRule, access: string, cpu: number | undefined): boolean {
     if (this.isWatched) this.words[this.at] |= 1 << unpredictableRules.indexOf(rule)
     if (this.reports && this.host.onUnpredictable && !this.isOtherHalf(rule, access))
-      this.events.push({ rule, access, cpu })
+      this.events.add({ rule, access, cpu })
     return this.isPessimistic
   }
 
   /** Whether it is the other half of a register that is written as a whole. */
   private isOtherHalf(rule: UnpredictableRule, access: string): boolean {
-    const last = this.events.at(-1)
+    const { last } = this.events
     return access.startsWith('GICR_') && last?.rule === rule && last.access === access
   }
 
   /** Tells the host. */
   deliver(): void {
-    while (this.events.length > 0) {
-      const event = this.events.shift()
-      if (event) this.host.onUnpredictable?.(event)
-    }
+    if (this.events.last !== undefined) this.events.deliver((event) => this.host.onUnpredictable?.(event))
   }
 
   /** Which there were. */

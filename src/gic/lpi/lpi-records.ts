@@ -164,7 +164,7 @@ export const lpiCommonRows = {
     name: 'invalidated',
     class: 'derived',
     by: [],
-    says: 'Whether anything was invalidated whose pending LPIs have to be looked at again. Not between accesses.',
+    says: 'Whether anything was invalidated whose pending LPIs, or vLPIs, have to be looked at again. Not between accesses.',
   },
 } as const satisfies Rows
 

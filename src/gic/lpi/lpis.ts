@@ -15,6 +15,7 @@
  */
 import { GICR_CTLR_EnableLPIs } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
+import { lowestBit } from '../../state/bits.ts'
 import { lpiGroups } from '../config/config.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
@@ -187,11 +188,14 @@ export class Lpis {
   /** INV, GICR_INVLPIR: what is known of an LPI's configuration is forgotten, and read again where it is pending. */
   invalidate(cpu: number, lpi: number): void {
     if (lpi >>> 0 >= this.existing) return
+    const { configuration } = this
     const cache = this.caches[cpu]
-    this.configuration.drop(cache, lpi)
+    const before = configuration.byteOf(cache, lpi)
+    configuration.drop(cache, lpi)
     for (let other = 0; other < this.cpus; other++) {
       if (this.caches[other] !== cache || !this.isPending(other, lpi)) continue
       this.use(other, lpi)
+      if (configuration.byteOf(cache, lpi) === before) continue
       if (this.tree.update(cache, this.recordOf(other), lpi)) this.physical.lookAgain(other)
     }
   }
@@ -225,14 +229,15 @@ export class Lpis {
     return true
   }
 
-  /** What is pending at a redistributor is looked at again. */
+  /** What is pending at a redistributor is looked at again: 32 LPIs at a time, which are one node of the tree. */
   private reload(cpu: number): void {
     const { tree } = this
     const record = this.recordOf(cpu)
     const first = tree.next(record, 0)
     if (first < 0) return
-    for (let lpi = first; lpi >= 0; lpi = tree.next(record, lpi + 1)) {
-      this.use(cpu, lpi)
+    for (let lpi = first; lpi >= 0; lpi = tree.next(record, (lpi | 31) + 1)) {
+      for (let left = tree.wordAt(record, lpi); left !== 0; left &= left - 1)
+        this.use(cpu, (lpi & ~31) | lowestBit(left))
       tree.update(this.caches[cpu], record, lpi)
     }
     this.physical.lookAgain(cpu)

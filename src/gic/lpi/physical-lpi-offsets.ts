@@ -18,5 +18,8 @@ export const LPI_PTZ = 6
 export const LPI_PENDING = 7
 /** The bytes of the configuration as they are known, those of four LPIs a word. */
 export const CACHED = 0
-/** Whether anything was invalidated whose pending LPIs have to be looked at again. Not between accesses. */
+/**
+ * Whether anything was invalidated whose pending LPIs, or vLPIs, have to be looked at again. Not between
+ * accesses.
+ */
 export const LPI_INVALIDATED = 0

@@ -173,12 +173,13 @@ export class ResidentVpes {
     }
   }
 
-  /** Reads the configuration of all that is pending. */
+  /** Reads the configuration of all that is pending: of 32 vLPIs at a time, which are one node of the tree. */
   private rankAll(cpu: number): void {
     const { tree } = this
     const record = this.recordOf(cpu)
-    for (let vlpi = tree.next(record, 0); vlpi >= 0; vlpi = tree.next(record, vlpi + 1)) {
-      this.use(cpu, vlpi)
+    for (let vlpi = tree.next(record, 0); vlpi >= 0; vlpi = tree.next(record, (vlpi | 31) + 1)) {
+      for (let left = tree.wordAt(record, vlpi); left !== 0; left &= left - 1)
+        this.use(cpu, (vlpi & ~31) | lowestBit(left))
       tree.update(this.cacheOf(cpu), record, vlpi)
     }
   }

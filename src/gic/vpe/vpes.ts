@@ -359,7 +359,7 @@ export class Vpes {
       this.ringFor(cpu, vlpi, INTID_NONE)
   }
 
-  /** VINVALL, GICR_INVALLR. */
+  /** VINVALL, GICR_INVALLR. What is pending is looked at again once, however many of these were in a command queue. */
   invalidateAll(cpu: number): void {
     if (this.isAt(cpu)) {
       this.resident.invalidateAll(cpu)

@@ -20,6 +20,8 @@ export const EVENT_LPI = 2
 export const EVENT_COLLECTION = 3
 /** The next event of its device. */
 export const EVENT_NEXT = 4
+/** The one before it. */
+export const EVENT_PREVIOUS = 5
 /** One more than the number of its ITS; 0 in a slot that is free. */
 export const COLLECTION_ITS = 0
 /** Its number, ICID. */

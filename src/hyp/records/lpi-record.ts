@@ -105,6 +105,7 @@ export const itsEventRows = {
     says: 'The slot of its collection, counted from 1; 0 if that was unmapped.',
   },
   EVENT_NEXT: { name: 'next', class: 'authoritative', by: [], says: 'The next event of its device.' },
+  EVENT_PREVIOUS: { name: 'previous', class: 'authoritative', by: [], says: 'The one before it.' },
 } as const satisfies Rows
 
 /** A collection that a MAPC has mapped, or that an event is in. */

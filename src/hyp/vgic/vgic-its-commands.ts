@@ -272,7 +272,8 @@ export class VgicItsCommands {
     const isMapped = irq !== 0 && its.addEvent(device, eventId, irq, collection)
     if (isMapped) return
     if (irq !== 0) its.lpis.put(irq)
-    if (known === 0) its.freeCollection(n, icid)
+    // A collection that is new has no events.
+    if (known === 0) its.collections.remove(collection)
   }
 
   /** Whether GICR_PROPBASER has room for an INTID. */

@@ -20,6 +20,7 @@ import {
   EVENT_ID,
   EVENT_LPI,
   EVENT_NEXT,
+  EVENT_PREVIOUS,
   LPI_FORWARD,
 } from '../records/lpi-record.ts'
 import { VCPU_COST, VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
@@ -242,7 +243,9 @@ export class VgicIts {
     const record = this.devices.recordOf(device)
     words[event + EVENT_LPI] = this.lpis.slotOf(lpi)
     words[event + EVENT_COLLECTION] = collection
-    words[event + EVENT_NEXT] = words[record + DEVICE_EVENTS]
+    const next = words[record + DEVICE_EVENTS]
+    words[event + EVENT_NEXT] = next
+    if (next !== 0) words[events.recordOf(next) + EVENT_PREVIOUS] = slot
     words[record + DEVICE_EVENTS] = slot
     return true
   }
@@ -251,9 +254,11 @@ export class VgicIts {
   freeEvent(slot: number): void {
     const { words, events } = this
     const event = events.recordOf(slot)
-    let at = this.devices.recordOf(words[event + EVENT_DEVICE]) + DEVICE_EVENTS
-    while (words[at] !== slot) at = events.recordOf(words[at]) + EVENT_NEXT
-    words[at] = words[event + EVENT_NEXT]
+    const next = words[event + EVENT_NEXT]
+    const previous = words[event + EVENT_PREVIOUS]
+    if (previous !== 0) words[events.recordOf(previous) + EVENT_NEXT] = next
+    else words[this.devices.recordOf(words[event + EVENT_DEVICE]) + DEVICE_EVENTS] = next
+    if (next !== 0) words[events.recordOf(next) + EVENT_PREVIOUS] = previous
     const lpi = this.lpiOf(slot)
     if (words[lpi + LPI_FORWARD] !== 0) this.forwarded?.discarded(lpi)
     events.remove(slot)

@@ -48,7 +48,7 @@ describe('a pool of slots', () => {
   it('finds what is in it and nothing else, takes the lowest free slot, and writes nothing else', () => {
     const seen = { full: 0, removed: 0 }
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 20 }), actions, (count, list) => {
+      fc.property(fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 31, max: 70 })), actions, (count, list) => {
         const made = poolOf(count)
         const { pool, words, layout } = made
         const model = new Map<string, number>()
@@ -90,6 +90,24 @@ describe('a pool of slots', () => {
       { numRuns: 300 },
     )
     for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0)
+  })
+
+  it('finds the one slot that is free in a full pool by its bitmap', () => {
+    const { words, layout } = poolOf(4096)
+    const pool = new SlotPool(words, layout)
+    for (let key = 1; key <= 4096; key++) pool.add(1, key)
+    pool.remove(4000)
+    pool.remove(1)
+    pool.add(2, 1)
+    let reads = 0
+    const counted = new Proxy(words, {
+      get(target, at) {
+        reads++
+        return Reflect.get(target, at)
+      },
+    })
+    expect(new SlotPool(counted, layout).add(2, 2)).toBe(4000)
+    expect(reads).toBeLessThan(4096 / 32 + 50)
   })
 
   it('is all zero again when the last one is removed, whatever the order', () => {

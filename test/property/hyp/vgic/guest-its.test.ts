@@ -14,6 +14,7 @@ import {
   EVENT_DEVICE,
   EVENT_LPI,
   EVENT_NEXT,
+  EVENT_PREVIOUS,
   LPI_REFS,
 } from '../../../../src/hyp/records/lpi-record.ts'
 import { VCPU_LR_IRQ } from '../../../../src/hyp/records/vcpu.ts'
@@ -78,8 +79,10 @@ function checkReferences({ vm }: ItsGuest): void {
   for (let slot = 1; slot <= devices.layout.count; slot++) {
     if (!devices.isUsed(slot)) continue
     let event = words[devices.recordOf(slot) + DEVICE_EVENTS]
-    for (; event !== 0; event = words[events.recordOf(event) + EVENT_NEXT]) {
+    for (let before = 0; event !== 0; event = words[events.recordOf(event) + EVENT_NEXT]) {
       expect(words[events.recordOf(event) + EVENT_DEVICE]).toBe(slot)
+      expect(words[events.recordOf(event) + EVENT_PREVIOUS]).toBe(before)
+      before = event
       listed++
     }
   }

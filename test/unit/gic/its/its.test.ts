@@ -286,6 +286,62 @@ describe('commands', () => {
     })
   })
 
+  it('MOVALL to a redistributor of fewer INTIDs moves those that it takes, and again what comes after', () => {
+    const board = new ItsBoard({ cpus: 2, directLpis: true }).booted()
+    const set = (intid: number, cpu: number) => board.gic.writeMmio(board.redistributor(cpu) + 0x40, 4, intid)
+    board.gic.writeMmio(board.redistributor(1), 4, 0)
+    board.tablesOf(1, 14)
+    board.gic.writeMmio(board.redistributor(1), 4, 1)
+    const below = [8192, 8200, 12_000, 16_383]
+    const above = [16_384, 16_385, 40_000, 65_535]
+    for (const [n, intid] of [...below, ...above].entries()) {
+      board.configure(intid, 8 * (16 - n))
+      set(intid, 0)
+    }
+    board.configure(8199, 0)
+    set(8199, 1)
+    for (let n = 0; n < 3; n++) board.put(its.movall(0, 1))
+    board.send(its.movall(0, 1))
+    expect([board.hppi(0), board.hppi(1)]).toEqual([65_535, 8199])
+    board.send(its.movall(1, 0), its.movall(0, 1))
+    expect(board.drain(1)).toEqual([8199, ...[...below].reverse()])
+    expect(board.drain(0)).toEqual([...above].reverse())
+  })
+
+  it('MOVALL to another group of redistributors: the LPIs have the configuration that is cached there, or in its table', () => {
+    const board = new ItsBoard({ cpus: 2, directLpis: true, affinities: [0, 0x0100_0000] }).booted()
+    const set = (intid: number, cpu: number) => board.gic.writeMmio(board.redistributor(cpu) + 0x40, 4, intid)
+    for (const intid of [8192, 8193, 9000]) {
+      board.configure(intid, intid === 9000 ? 0x80 : 0x40)
+      set(intid, 0)
+    }
+    board.configure(8192, 0xc0)
+    set(8192, 1)
+    board.configure(9000, 0x10)
+    const before = board.ram.reads
+    board.send(its.movall(0, 1), its.movall(1, 0), its.movall(0, 1))
+    // Three commands, and the two bytes that were not known there.
+    expect(board.ram.reads - before).toBe(3 * 8 + 2)
+    expect(board.hppi(0)).toBe(SPURIOUS)
+    expect(board.drain(1)).toEqual([9000, 8193, 8192])
+  })
+
+  it('INV twice of an LPI that is pending at several redistributors: the byte that was read counts at each', () => {
+    const board = new ItsBoard({ cpus: 4, directLpis: true }).booted()
+    board
+      .configure(8192, 0xa0)
+      .configure(8193, 0x80)
+      .send(its.mapti(1, 0, 8192, 0))
+    for (let cpu = 0; cpu < 4; cpu++)
+      for (const intid of [8192, 8193]) board.gic.writeMmio(board.redistributor(cpu) + 0x40, 4, intid)
+    board.configure(8192, 0x20)
+    const before = board.ram.reads
+    board.send(its.inv(1, 0), its.inv(1, 0))
+    // Of each a command, the device, the event and its collection; and the byte.
+    expect(board.ram.reads - before).toBe(2 * (8 + 2 + 2 + 1 + 1))
+    expect([0, 1, 2, 3].map((cpu) => board.drain(cpu))).toEqual(Array(4).fill([8192, 8193]))
+  })
+
   it('DISCARD clears and unmaps', () => {
     const board = mapped()
     board.send(its.int(1, 0), its.discard(1, 0))

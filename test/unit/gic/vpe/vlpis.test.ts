@@ -1,8 +1,9 @@
 /** vLPIs: INT, CLEAR, DISCARD and VMOVI of them, and when a changed configuration byte acts. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { DEVICE, NONE, place, VALID, type VpeBoard, vpeBoard } from '../../../kit/vpe-board.ts'
 
 const VLPI = 8192
+const VINVALL = 0x2dn
 const versions = ['4.0', '4.1'] as const
 
 const mapped = (options: Parameters<typeof vpeBoard>[0] = {}): VpeBoard =>
@@ -108,6 +109,20 @@ describe.each(versions)('a vLPI on GICv%s', (version) => {
     b.retry()
     expect([b.isIdle(), b.errors()]).toEqual([true, []])
     expect([1, 2].filter((vpe) => b.inTable(vpe, VLPI))).toEqual(to === undefined ? [] : [to])
+  })
+
+  it('is read once for a queue of VINVALLs, however many are pending', () => {
+    const b = board().load(1, 0).int(0).int(1)
+    b.configure(1, VLPI + 1, 0x20)
+    const read32 = vi.spyOn(b.ram, 'read32')
+    for (let n = 0; n < 50; n++) b.put(0, VINVALL, 1n << 32n)
+    const before = read32.mock.calls.length
+    b.vinvall(1)
+    const bytes = read32.mock.calls
+      .slice(before)
+      .filter(([address]) => address >>> 16 === place.virtualConfiguration(1) >>> 16)
+    expect(bytes.length).toBe(2)
+    expect(b.drain()).toEqual([VLPI + 1, VLPI])
   })
 
   const invalidations: Readonly<Record<string, (b: VpeBoard) => unknown>> = {
