@@ -432,11 +432,11 @@ describe('what is not mapped', () => {
     ['an event in a new collection', GITS_BASER + 8, (guest) => guest.mapti(1, 1, 8200, 2)],
   ])('%s whose table is in no memory', (_, register, map) => {
     const guest = mapped()
-    const before = slotsInUse(guest)
     const table = guest.register(0, register)
     guest.setRegister(0, GITS_CTLR, 0)
     guest.setRegister(0, register, VALID | BigInt(NO_MEMORY))
     guest.setRegister(0, GITS_CTLR, 1)
+    const before = slotsInUse(guest)
     map(guest)
     expect(slotsInUse(guest)).toEqual(before)
     guest.setRegister(0, GITS_CTLR, 0)
