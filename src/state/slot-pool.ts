@@ -4,10 +4,10 @@
  * taken first, so that the same history gives the same words.
  */
 import { lowestBit } from './bits.ts'
-import { HashIndex, indexSlots, type PoolLayout } from './hash-index.ts'
+import { KeyTree, type PoolLayout, treeWords } from './key-tree.ts'
 import type { Rows } from './rows.ts'
 
-export type { PoolLayout } from './hash-index.ts'
+export type { PoolLayout } from './key-tree.ts'
 
 /** The words beside the records. */
 export const slotPoolRows = {
@@ -17,7 +17,7 @@ export const slotPoolRows = {
     by: [],
     says: 'The lowest slot that may be free, less one.',
   },
-  POOL_INDEX: { name: 'index', count: indexSlots, class: 'normalised', by: [], says: 'The index of slots.' },
+  POOL_INDEX: { name: 'index', count: treeWords, class: 'normalised', by: [], says: 'The tree of slots.' },
   POOL_IN_USE: {
     name: 'inUse',
     count: (slots) => Math.ceil(slots / 32),
@@ -28,7 +28,7 @@ export const slotPoolRows = {
 } as const satisfies Rows<number>
 
 export class SlotPool {
-  private readonly index: HashIndex
+  private readonly index: KeyTree
   /** Where the bitmap of slots in use is. */
   private readonly inUse: number
 
@@ -36,8 +36,8 @@ export class SlotPool {
     readonly words: Int32Array,
     readonly layout: PoolLayout,
   ) {
-    this.index = new HashIndex(words, layout)
-    this.inUse = layout.index + 1 + indexSlots(layout.count)
+    this.index = new KeyTree(words, layout)
+    this.inUse = layout.index + 1 + treeWords(layout.count)
   }
 
   /** The record of a slot. */

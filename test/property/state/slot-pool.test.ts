@@ -1,6 +1,7 @@
 /** Records in fixed slots, found by their keys: whatever is added and removed, they are what a Map would have. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { KeyTree, treeWords } from '../../../src/state/key-tree.ts'
 import { recordType } from '../../../src/state/layout.ts'
 import { wordsOf } from '../../../src/state/rows.ts'
 import { type PoolLayout, SlotPool, slotPoolRows } from '../../../src/state/slot-pool.ts'
@@ -36,7 +37,7 @@ function guardsHold({ words, layout }: Pool): boolean {
   )
 }
 
-/** Few keys, so that they come again; ones whose hashes collide are among them. */
+/** Few keys, so that they come again. */
 const key0s = fc.constantFrom(1, 2, 3, -1, 0x8000_0000 | 0)
 const key1s = fc.oneof(fc.integer({ min: 0, max: 9 }), fc.constantFrom(-1, 0x1_0000, 0x7fff_ffff))
 /** Of slots: also more than a word of the bitmap has. */
@@ -110,6 +111,61 @@ describe('a pool of slots', () => {
     })
     expect(new SlotPool(counted, layout).add(2, 2)).toBe(4000)
     expect(reads).toBeLessThan(4096 / 32 + 50)
+  })
+
+  it('has the same tree whenever the same keys are in the same slots', () => {
+    const bits = fc.constantFrom(0, 1, 2, 3, 0x4000_0000, -1, -2)
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.tuple(bits, fc.oneof(bits, fc.integer())), {
+          minLength: 2,
+          maxLength: 40,
+          size: 'max',
+          selector: String,
+        }),
+        fc.nat(40),
+        fc.array(fc.nat(1000)),
+        (keys, kept, choices) => {
+          const treeBy = (order: readonly number[], removed: readonly number[]): number[] => {
+            const { words, layout } = poolOf(keys.length)
+            const tree = new KeyTree(words, layout)
+            for (const [n, [key0, key1]] of keys.entries()) {
+              words[layout.records + layout.size * n + layout.key0] = key0
+              words[layout.records + layout.size * n + layout.key1] = key1
+            }
+            for (const n of order) tree.add(n + 1)
+            for (const n of removed) tree.remove(n + 1)
+            return [...words.subarray(layout.index, layout.index + 1 + treeWords(keys.length))]
+          }
+          const all = keys.map((_, n) => n)
+          const mixed = [...all]
+          for (const [n, choice] of choices.entries())
+            mixed.push(...mixed.splice((choice + n) % mixed.length, 1))
+          const left = all.slice(0, kept)
+          const gone = mixed.filter((n) => n >= kept)
+          expect(treeBy(mixed, gone)).toEqual(treeBy(left, []))
+        },
+      ),
+    )
+  })
+
+  it('finds a slot in as many looks as keys have bits, whatever the keys are', () => {
+    const { words, layout } = poolOf(64)
+    const pool = new SlotPool(words, layout)
+    const bits = Array.from({ length: 31 }, (_, n) => 1 << n)
+    pool.add(-1, 0)
+    for (const bit of bits) pool.add(bit, 0)
+    for (const bit of bits) pool.add(-1, bit)
+    let reads = 0
+    const counted = new Proxy(words, {
+      get(target, at) {
+        reads++
+        return Reflect.get(target, at)
+      },
+    })
+    expect(new SlotPool(counted, layout).find(-1, 0)).toBe(1)
+    expect(reads).toBeGreaterThan(2 * 31)
+    expect(reads).toBeLessThanOrEqual(1 + 2 * 64 + 2)
   })
 
   it('is all zero again when the last one is removed, whatever the order', () => {
