@@ -50,10 +50,16 @@ export class KeyTree {
   }
 
   find(key0: number, key1: number): number {
+    const slot = this.endOf(key0, key1)
+    return slot !== 0 && this.key0(slot) === key0 && this.key1(slot) === key1 ? slot : 0
+  }
+
+  /** The slot at the end of the way to two keys, which alone may have them; 0 in an empty tree. */
+  private endOf(key0: number, key1: number): number {
     const { words } = this
     let child = words[this.root]
     while (child < 0) child = words[this.towards(~child, key0, key1)]
-    return child !== 0 && this.key0(child) === key0 && this.key1(child) === key1 ? child : 0
+    return child
   }
 
   /** A slot, whose keys are in its record and no other's, comes into the tree. */
@@ -61,12 +67,11 @@ export class KeyTree {
     const { words, root } = this
     const key0 = this.key0(slot)
     const key1 = this.key1(slot)
-    if (words[root] === 0) {
+    const nearest = this.endOf(key0, key1)
+    if (nearest === 0) {
       words[root] = slot
       return
     }
-    let nearest = words[root]
-    while (nearest < 0) nearest = words[this.towards(~nearest, key0, key1)]
     const bit = firstBit(key0 ^ this.key0(nearest), key1 ^ this.key1(nearest))
     let link = root
     // The link to the last node of whose children the way takes the higher one.
