@@ -17,7 +17,7 @@ import { DOUBLEWORD, WORD } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { ITS, ITS_BASER, ITS_CREADR, ITS_ENABLED } from '../records/its-record.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE } from '../vgic/vgic-its.ts'
-import { itsMap } from '../vgic/vgic-its-registers.ts'
+import { itsMap, VALID } from '../vgic/vgic-its-registers.ts'
 import { checkStopped } from './userspace-registers.ts'
 
 /** A register that userspace saves, by its name. */
@@ -30,8 +30,6 @@ export const GITS_CTLR = 0x0
 export const GITS_IIDR = 0x4
 const GITS_TYPER = 0x8
 export const GITS_CREADR = 0x90
-/** Bit 63, in the upper word. */
-const BASER_VALID = 0x8000_0000 | 0
 /** The offset in the queue, bits 19:5. */
 const CREADR_Offset = 0xf_ffe0n
 /** The revision of the tables' ABI. */
@@ -90,8 +88,7 @@ export class ItsRegisters {
     const basers = words.slice(record + ITS_BASER, record + ITS_BASER + 4)
     words.fill(0, record, record + ITS.size)
     words.set(basers, record + ITS_BASER)
-    for (const table of [DEVICE_TABLE, COLLECTION_TABLE])
-      words[record + ITS_BASER + 2 * table + 1] &= ~BASER_VALID
+    for (const table of [DEVICE_TABLE, COLLECTION_TABLE]) words[record + ITS_BASER + 2 * table + 1] &= ~VALID
   }
 
   private writeCreadr(n: number, value: bigint): void {

@@ -17,6 +17,7 @@ import {
   ITS_ID_BITS,
   type VgicIts,
 } from '../vgic/vgic-its.ts'
+import { INDIRECT, VALID } from '../vgic/vgic-its-registers.ts'
 import { readEntry, writeEntry } from './its-table-entries.ts'
 
 /** A device that is mapped. */
@@ -39,8 +40,6 @@ export interface ItsEvent {
 
 const PAGE = 0x1_0000
 const HIGH = 0x1_0000_0000
-const VALID = 0x8000_0000 | 0
-const INDIRECT = 0x4000_0000
 const ADDRESS_HIGH = 0xf_ffff
 const PENDBASER_LOW = ~0xffff
 const PROPBASER_LOW = ~0xfff

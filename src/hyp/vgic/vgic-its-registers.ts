@@ -11,8 +11,9 @@ import { VGIC_IIDR, type VgicDist } from './vgic-dist.ts'
 /** Physical LPIs, 8-byte ITT entries, 16 bits of EventID and DeviceID; collections are in memory. */
 const GITS_TYPER = 0x1_ef71
 const QUIESCENT = 0x8000_0000 | 0
-const VALID = 0x8000_0000 | 0
-const INDIRECT = 0x4000_0000
+/** Bits 63 and 62 of `GITS_BASER<n>`, the former also of GITS_CBASER, in the upper word. */
+export const VALID = 0x8000_0000 | 0
+export const INDIRECT = 0x4000_0000
 /** Type and Entry_Size, bits 58:56 and 52:48. */
 const BASER_FIXED = 0x071f_0000
 /** Devices, and collections; entries of 8 bytes. */

@@ -37,6 +37,20 @@ function guardsHold({ words, layout }: Pool): boolean {
   )
 }
 
+/** Words that count how often they are read. */
+function countingReads(words: Int32Array): { readonly words: Int32Array; reads: number } {
+  const counted = {
+    reads: 0,
+    words: new Proxy(words, {
+      get(target, at) {
+        counted.reads++
+        return Reflect.get(target, at)
+      },
+    }),
+  }
+  return counted
+}
+
 /** Few keys, so that they come again. */
 const key0s = fc.constantFrom(1, 2, 3, -1, 0x8000_0000 | 0)
 const key1s = fc.oneof(fc.integer({ min: 0, max: 9 }), fc.constantFrom(-1, 0x1_0000, 0x7fff_ffff))
@@ -102,15 +116,9 @@ describe('a pool of slots', () => {
     pool.remove(4000)
     pool.remove(1)
     pool.add(2, 1)
-    let reads = 0
-    const counted = new Proxy(words, {
-      get(target, at) {
-        reads++
-        return Reflect.get(target, at)
-      },
-    })
-    expect(new SlotPool(counted, layout).add(2, 2)).toBe(4000)
-    expect(reads).toBeLessThan(4096 / 32 + 50)
+    const counted = countingReads(words)
+    expect(new SlotPool(counted.words, layout).add(2, 2)).toBe(4000)
+    expect(counted.reads).toBeLessThan(4096 / 32 + 50)
   })
 
   it('has the same tree whenever the same keys are in the same slots', () => {
@@ -156,16 +164,10 @@ describe('a pool of slots', () => {
     pool.add(-1, 0)
     for (const bit of bits) pool.add(bit, 0)
     for (const bit of bits) pool.add(-1, bit)
-    let reads = 0
-    const counted = new Proxy(words, {
-      get(target, at) {
-        reads++
-        return Reflect.get(target, at)
-      },
-    })
-    expect(new SlotPool(counted, layout).find(-1, 0)).toBe(1)
-    expect(reads).toBeGreaterThan(2 * 31)
-    expect(reads).toBeLessThanOrEqual(1 + 2 * 64 + 2)
+    const counted = countingReads(words)
+    expect(new SlotPool(counted.words, layout).find(-1, 0)).toBe(1)
+    expect(counted.reads).toBeGreaterThan(2 * 31)
+    expect(counted.reads).toBeLessThanOrEqual(1 + 2 * 64 + 2)
   })
 
   it('is all zero again when the last one is removed, whatever the order', () => {

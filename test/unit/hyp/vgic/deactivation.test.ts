@@ -1,5 +1,15 @@
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_PMR_EL1 } from 'vgic'
-import { baselines, type Design, designs, kvm61, kvm72, type OpList, type Run, scenario } from 'vgic/scenario'
+import {
+  baselines,
+  type Design,
+  designs,
+  kvm61,
+  kvm72,
+  type OpList,
+  type Run,
+  type ScenarioMachine,
+  scenario,
+} from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { acknowledged, fire, go, goTo, happen, isActive, physicalActive } from '../../../kit/driving.ts'
 import { bitOf, GICD, ICACTIVER, IROUTER, ISENABLER, sgiBase, wordOf } from '../../../kit/frames.ts'
@@ -43,8 +53,10 @@ describe('hard case 20: a mapped SPI whose line stays high', () => {
 })
 
 describe('hard case 18: DIR of another vCPU’s SPI', () => {
-  it('E: 18, 20: a mapped SPI in a list register of a running guest becomes inactive at the GIC too', () => {
+  /** vCPU 0 has acknowledged a mapped SPI and is about to end it; vCPU 1 will deactivate it. */
+  function acknowledgedMapped(design = designs.wfiFullPut): ScenarioMachine {
     const machine = scenario('mapped')
+      .design(design)
       .gic({ spis: 64 })
       .vm({ vcpus: 2 })
       .spi({ intid: 40, trigger: 'level', physical: 50 })
@@ -55,6 +67,11 @@ describe('hard case 18: DIR of another vCPU’s SPI', () => {
     go(machine, 'vcpu0')
     fire(machine, 'nic')
     goTo(machine, 'vcpu0', 'eoi: ICC_EOIR1_EL1')
+    return machine
+  }
+
+  it('E: 18, 20: a mapped SPI in a list register of a running guest becomes inactive at the GIC too', () => {
+    const machine = acknowledgedMapped()
     go(machine, 'vcpu1')
     goTo(machine, 'vcpu0', 'fold')
     expect(isActive(machine, 40)).toBe(false)
@@ -62,18 +79,7 @@ describe('hard case 18: DIR of another vCPU’s SPI', () => {
   })
 
   it('E: 18, 20: and so it does in Linux 7.2 if that vCPU has lost its CPU while the VM is stopped for it', () => {
-    const machine = scenario('mapped')
-      .design(kvm72(designs.wfiFullPut))
-      .gic({ spis: 64 })
-      .vm({ vcpus: 2 })
-      .spi({ intid: 40, trigger: 'level', physical: 50 })
-      .guest(0, (guest) => busy(guest.write(ICC_CTLR_EL1, EOI_MODE_1).wfi().ack().quiesce(40).eoi()))
-      .guest(1, (guest) => guest.write(ICC_CTLR_EL1, EOI_MODE_1).write(ICC_DIR_EL1, 40))
-      .device('nic', (device) => device.raise(40))
-      .machine()
-    go(machine, 'vcpu0')
-    fire(machine, 'nic')
-    goTo(machine, 'vcpu0', 'eoi: ICC_EOIR1_EL1')
+    const machine = acknowledgedMapped(kvm72(designs.wfiFullPut))
     goTo(machine, 'vcpu1', 'stopVcpus')
     goTo(machine, 'vcpu0', 'preemptOn')
     happen(machine, 'preempt vcpu0')
