@@ -96,13 +96,13 @@ const iterationsOf: Readonly<Record<Kind, number>> = {
   mmio_read_vgic: 400_000,
 }
 /**
- * A round takes more than a tenth of a second, of which making its machine, and V8's compiling what makes it, is to be a small
+ * A round takes about a quarter of a second, of which making its machine, and V8's compiling what makes it, is to be a small
  * part: that is 5 to 20 ms of the processor.
  */
 const runsOf: Readonly<Record<RunKind, number>> = {
   hypercall: 5_000_000,
-  ipi: 600_000,
-  wfi: 160_000,
+  ipi: 1_200_000,
+  wfi: 320_000,
   mmio_read_vgic: 1_300_000,
 }
 /** A run tells of 100,000 steps at most. */

@@ -12,6 +12,7 @@ import {
   VCPU_AP_COUNT,
   VCPU_INDEX,
   VCPU_LAST_CPU,
+  VCPU_PC,
   VCPU_PE,
   VCPU_USED_LRS,
   type Vcpu,
@@ -108,13 +109,11 @@ export class Strides {
     return taken
   }
 
-  /** Steps of the guest, its exit and the next entry; or a superinstruction, or else a step of the thread. */
+  /** Steps of a vCPU that has a PE, or one by which it gets one. */
   private takeSome(v: Vcpu, most: number): number {
-    const { runLoop } = this
-    if (runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeGuestSteps(v, most)
     if (this.words[v + VCPU_PE] === 0) return this.switchIn(v)
-    const taken = this.ghosts.mayEndEdges(v) ? 0 : this.countedRows.take(v, most)
-    return taken > 0 ? taken : this.takeThreadStep(v)
+    if (this.runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeOnCpu(v, most, true)
+    return this.takeOnCpu(v, most, false) || this.takeThreadStep(v)
   }
 
   /**
@@ -180,7 +179,7 @@ export class Strides {
    */
   private takeBeside(v: Vcpu, most: number): number {
     if (this.words[v + VCPU_PE] === 0) return 0
-    if (this.runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeGuestSteps(v, 1)
+    if (this.runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeOnCpu(v, 1, true)
     return this.takeEntry(v, most) || this.takeExit(v, most) || this.takeThreadStep(v)
   }
 
@@ -212,43 +211,50 @@ export class Strides {
   }
 
   /**
-   * Steps of the guest up to where it waits in its PE, and its exits, for as long as superinstructions lead out of the guest
-   * and into it again; at most `most`, and none once a timer is due that the guest has programmed meanwhile.
+   * Steps of the guest up to where it waits in its PE, its exits, and the superinstructions of its thread that lead out of the
+   * guest and into it again; at most `most`, and none once a timer is due that the guest has programmed meanwhile. 0 if no
+   * superinstruction begins where the thread is.
    */
-  private takeGuestSteps(v: Vcpu, most: number): number {
+  private takeOnCpu(v: Vcpu, most: number, startsInGuest: boolean): number {
     const { words, now, ghosts, guest, runLoop } = this
     const program = this.guests[words[v + VCPU_INDEX]]
     const pe = peOf(words, v)
     let taken = 0
     let passed = 0
     let end = most
-    let isInGuest = true
-    let isRecorded = false
-    while (isInGuest === true && taken < end) {
-      taken += guest.run(v, program, end - taken, taken - passed)
-      isRecorded = false
-      if (guest.wasTimed === true) {
-        passed = taken
-        end = this.endWithTimers(v, taken, end)
+    let isInGuest = startsInGuest
+    let isRecorded = !startsInGuest
+    for (;;) {
+      if (isInGuest === true) {
+        if (taken >= end) break
+        taken += guest.run(v, program, end - taken, taken - passed)
+        isRecorded = false
+        if (guest.wasTimed === true) {
+          passed = taken
+          end = this.endWithTimers(v, taken, end)
+        }
+        const { result } = guest
+        if (result === GUEST_RUNS) continue
+        const rows = result > 0 ? this.exit(v, result - 1, end - taken) : 0
+        if (rows === 0) break
+        taken += rows
       }
-      const { result } = guest
-      if (result === GUEST_RUNS) continue
-      const rows = result > 0 ? this.exit(v, result - 1, end - taken) : 0
-      taken += rows
-      if (rows > 0 && runLoop.entersAtOnce(v) === true) {
-        taken += runLoop.entryRows
-        continue
-      }
-      isInGuest = false
-      if (rows > 0 && ghosts.mayEndEdges(v) === false) {
-        ghosts.recordVmcr(v, pe)
+      if (words[v + VCPU_PC] !== runLoop.entryPc) {
+        if (ghosts.mayEndEdges(v) === true) break
+        if (!isRecorded) ghosts.recordVmcr(v, pe)
         isRecorded = true
         // A halt looks at the time when it begins.
         pass(words, now, taken - passed)
         taken += this.countedRows.take(v, end - taken)
         passed = taken
-        isInGuest = runLoop.isInGuest(v)
       }
+      if (runLoop.entryRows <= end - taken && runLoop.entersAtOnce(v) === true) {
+        taken += runLoop.entryRows
+        isInGuest = true
+        continue
+      }
+      isInGuest = runLoop.isInGuest(v)
+      if (isInGuest === false) break
     }
     // No superinstruction between the guest's steps writes ICH_VMCR_EL2, so that once is enough for all of them.
     if (!isRecorded) ghosts.recordVmcr(v, pe)

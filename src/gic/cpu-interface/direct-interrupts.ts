@@ -52,11 +52,14 @@ export class DirectVirtualInterface extends VirtualInterface {
     return words[pe + ICH_HCR] & HCR_En ? this.highestPending(pe) : 0
   }
 
-  override lines(pe: Pe): number {
+  override mayBePending(pe: Pe): boolean {
     const { words } = this
     const at = this.presented[pe]
-    const isIdle = ((words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING) | words[at] | words[at + GROUP_1]) === 0
-    return isIdle ? 0 : this.lineOfPending(pe)
+    return ((words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING) | words[at] | words[at + GROUP_1]) !== 0
+  }
+
+  override lines(pe: Pe): number {
+    return this.mayBePending(pe) ? this.lineOfPending(pe) : 0
   }
 
   /** The better one of the list register whose upper word is at `at`, 0 for none, and of the direct interrupts. */

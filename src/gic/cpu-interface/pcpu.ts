@@ -146,6 +146,11 @@ export class Pcpu {
     return this.virtualInterface.lines(pe) | assertedBy(this.words[pe + PCPU_HCR_EL2])
   }
 
+  /** Whether {@link virtualPending} may be more than 0: it is not, where this is false. */
+  mayBePending(pe: Pe): boolean {
+    return this.virtualInterface.mayBePending(pe) || assertedBy(this.words[pe + PCPU_HCR_EL2]) !== 0
+  }
+
   /**
    * The virtual interrupt lines that the PE sees, LINE_ bits: only if HCR_EL2.IMO or FMO routes the physical ones to EL2,
    * only below EL2, and not with HCR_EL2.TGE.

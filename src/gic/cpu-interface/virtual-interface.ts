@@ -144,7 +144,15 @@ export class VirtualInterface extends CpuInterface {
   /** List register `n` was written by an access: direct interrupts, on GICv4, look at it. */
   noticeListRegister(_pe: Pe, _n: number): void {}
 
-  /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */
+  /** Whether anything is pending that the interface might signal. */
+  mayBePending(pe: Pe): boolean {
+    return (this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING) !== 0
+  }
+
+  /**
+   * The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. It asks by itself what
+   * {@link mayBePending} does: one call less for V8 to inline into what is asked most.
+   */
   lines(pe: Pe): number {
     return this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING ? this.lineOfPending(pe) : 0
   }

@@ -55,6 +55,7 @@ import {
   OP_READ,
   OP_RETURN,
   OP_SEV,
+  OP_SHIFT,
   OP_STORE,
   OP_SUSPEND,
   OP_TIMER,
@@ -66,7 +67,6 @@ import {
   OP_WFET,
   OP_WFI,
   OP_WFIT,
-  OP_WORDS,
   OP_WRITE,
 } from '../records/guest-program.ts'
 import {
@@ -151,12 +151,20 @@ export class Guest extends GuestAccesses {
     const pe = asPe(words[v + VCPU_PE])
     const first = this.mayComeFirst(words, pe) ? this.beforeOperation(v, pe, program) : GUEST_EXECUTES
     if (first !== GUEST_EXECUTES) return first
-    return this.operation(v, pe, program.ops, OP_WORDS * words[v + GUEST_PC])
+    const { ops } = program
+    const at = words[v + GUEST_PC] << OP_SHIFT
+    return this.operation(v, pe, ops, at, ops[at])
   }
 
-  /** Whether a guest's step may be another than its next operation. Most have masked what they could take, and do not wait. */
+  /**
+   * Whether a guest's step may be another than its next operation. Before most of them nothing is pending, or all is masked,
+   * and the guest does not wait.
+   */
   private mayComeFirst(words: Int32Array, pe: Pe): boolean {
-    return (words[pe + PCPU_PSTATE] & QUIET) !== MASKED || (words[pe + PE_LINES] & HOST_LINES) !== 0
+    const state = words[pe + PCPU_PSTATE] & QUIET
+    if ((words[pe + PE_LINES] & HOST_LINES) !== 0) return true
+    if (state === MASKED) return false
+    return (state & PSTATE_WAITING) !== 0 || this.silicon.pcpu.mayBePending(pe)
   }
 
   /**
@@ -191,20 +199,22 @@ export class Guest extends GuestAccesses {
       taken++
       const first = this.mayComeFirst(words, pe) ? this.beforeOperation(v, pe, program) : GUEST_EXECUTES
       if (first === GUEST_EXECUTES) {
-        let at = OP_WORDS * pc
+        let at = pc << OP_SHIFT
+        let op = ops[at]
         // A loop changes nothing that could let an interrupt in: what was asked before it holds for the operation after it.
-        while (ops[at] === OP_LOOP) {
+        while (op === OP_LOOP) {
           pc = this.loop(words, v, pc, ops[at + 1], ops[at + 2], ops[at + 3])
           if (taken === end) return taken
           taken++
-          at = OP_WORDS * pc
+          at = pc << OP_SHIFT
+          op = ops[at]
         }
-        if (ops[at] === OP_HVC) {
+        if (op === OP_HVC) {
           this.result = this.hypercall(words, v, pc)
           return taken
         }
-        if ((TIMED >> ops[at]) & 1) end = this.endTimed(taken, behind)
-        const result = this.operation(v, pe, ops, at)
+        if ((TIMED >> op) & 1) end = this.endTimed(taken, behind)
+        const result = this.operation(v, pe, ops, at, op)
         if (result !== GUEST_RUNS) {
           this.result = result
           return taken
@@ -265,13 +275,12 @@ export class Guest extends GuestAccesses {
   }
 
   /** Executes an operation. Those of nearly every handler come first; each is one call, into which V8 inlines what it does. */
-  private operation(v: Vcpu, pe: Pe, ops: Int32Array, at: number): number {
-    const operand = ops[at + 1]
-    switch (ops[at]) {
+  private operation(v: Vcpu, pe: Pe, ops: Int32Array, at: number, op: number): number {
+    switch (op) {
       case OP_ACK:
-        return this.acknowledge(v, pe, operand)
+        return this.acknowledge(v, pe, ops[at + 1])
       case OP_EOI:
-        return this.complete(v, pe, operand === 0 ? ICC_EOIR0_EL1 : ICC_EOIR1_EL1)
+        return this.complete(v, pe, ops[at + 1] === 0 ? ICC_EOIR0_EL1 : ICC_EOIR1_EL1)
       case OP_RETURN:
         return this.exceptionReturn(v, pe)
       default:

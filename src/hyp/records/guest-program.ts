@@ -47,7 +47,8 @@ export const OP_UNTIL_COUNT = 25
 export const OP_STORE = 26
 /** A guest hypervisor's ERET to its own guest. */
 export const OP_ERET = 27
-export const OP_WORDS = 8
+export const OP_SHIFT = 3
+export const OP_WORDS = 1 << OP_SHIFT
 
 /** A guest's operations, which never change. */
 export interface GuestProgram {

@@ -24,8 +24,8 @@ export class CountedRows {
   private readonly rows: Int32Array
   /** The rows up to the one that reads the time; 0 if none does. */
   private readonly timed: Int32Array
-  /** 1 if the row may end the guest's access. */
-  private readonly ends: Uint8Array
+  /** 1 if the row may end the guest's access, or begins an entry that the run loop's `entersAtOnce` takes. */
+  private readonly stops: Uint8Array
   /** By program counter, for each place to which not all rows lead: that, and the rows that do. */
   private readonly ways: readonly Int32Array[]
 
@@ -38,7 +38,9 @@ export class CountedRows {
     const ways = all.map((rows) => waysOf(program, rows))
     this.rows = Int32Array.from(all, (rows, pc) => (ways[pc] === undefined ? 0 : rows.length))
     this.timed = Int32Array.from(all, (rows) => 1 + rows.findIndex((pc) => readsTime(program, pc)))
-    this.ends = Uint8Array.from(program.steps, (step) => (rowOf(step?.op ?? 0)?.endsAccess ? 1 : 0))
+    this.stops = Uint8Array.from(program.steps, (step, pc) =>
+      pc === runLoop.entryPc || rowOf(step?.op ?? 0)?.endsAccess ? 1 : 0,
+    )
     this.ways = ways.map((each, pc) =>
       Int32Array.from([...(each ?? [])].filter(([, count]) => count < all[pc].length).flat()),
     )
@@ -47,8 +49,8 @@ export class CountedRows {
   /**
    * Takes superinstructions, one after another, of a vCPU that is on a PE; as many as have at most `most` rows. Returns how
    * many rows it has taken; 0 if the next row begins none, or the thread can take none. It stops before a row that may end
-   * the guest's access, unless that is the first. A thread that goes to sleep leaves its PE, by its sched_out notifier; one
-   * that has got a PE goes on after its sched_in notifier.
+   * the guest's access, and before an entry that the caller can take at once, unless that is the first. A thread that goes to
+   * sleep leaves its PE, by its sched_out notifier; one that has got a PE goes on after its sched_in notifier.
    * @noinline
    */
   take(v: Vcpu, most: number): number {
@@ -79,7 +81,7 @@ export class CountedRows {
         pcWord = v + VCPU_NOTIFIER
       }
       pc = words[pcWord]
-    } while (this.ends[pc] === 0)
+    } while (this.stops[pc] === 0)
     pass(words, this.now, taken - passed)
     return taken
   }

@@ -86,7 +86,7 @@ export class RunLoop extends FusedSteps {
    * gaps; if `entryAround` does with rows, or accesses the hardware at every entry; and the program counter of `guest` at the
    * end of the former. Otherwise -1.
    */
-  private readonly entryPc: number
+  readonly entryPc: number
   private readonly aroundEntryPc: number
   private readonly enteredPc: number
   /**
