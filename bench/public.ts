@@ -106,7 +106,7 @@ const runsOf: Readonly<Record<RunKind, number>> = {
   mmio_read_vgic: 1_300_000,
 }
 /** A run tells of 100,000 steps at most. */
-const EVENTS = 50_000
+const EVENTS = 100_000
 
 /**
  * The internal case that a public one is compared with: guests of VirtualMachine and of a run access their PE. VirtualMachine

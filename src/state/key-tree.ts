@@ -3,8 +3,9 @@
  * whatever keys a guest chooses. It is a crit-bit tree: a node has the first bit in which the keys below it differ, and the
  * two children by that bit. A child is a slot, counted from 1, or ~ the number of a node; the root of an empty tree is 0.
  *
- * A slot's node is the one that has the slot as the lowest among its higher keys. Each slot has one but that of the lowest
- * key of all. So the same keys in the same slots are the same words, in whatever order they came.
+ * A slot's node is the one that has the slot as the highest among its lower keys. Each slot has one but that of the highest
+ * key of all. So the same keys in the same slots are the same words, in whatever order they came, and the lowest among a
+ * node's higher keys is the one that follows its slot's.
  */
 /** Where a pool lies, and what its records have. */
 export interface PoolLayout {
@@ -74,7 +75,7 @@ export class KeyTree {
     }
     const bit = firstBit(key0 ^ this.key0(nearest), key1 ^ this.key1(nearest))
     let link = root
-    // The link to the last node of whose children the way takes the higher one.
+    // The link to the last node of whose children the way takes the lower one.
     let turn = 0
     for (
       let child = words[root];
@@ -82,24 +83,24 @@ export class KeyTree {
       child = words[link]
     ) {
       const next = this.towards(~child, key0, key1)
-      if (next === this.nodeOf(~child) + NODE_HIGHER) turn = link
+      if (next === this.nodeOf(~child) + NODE_LOWER) turn = link
       link = next
     }
     const other = words[link]
-    if (bitOf(key0, key1, bit) !== 0) {
-      this.setNode(slot, bit, other, slot)
+    if (bitOf(key0, key1, bit) === 0) {
+      this.setNode(slot, bit, slot, other)
       words[link] = ~slot
       return
     }
-    // Below the turn the slot is the lowest, and takes over the node of the one that was: that gets the new node.
-    const lowest = this.lowestOf(other)
+    // Below the turn the slot is the highest, and takes over the node of the one that was: that gets the new node.
+    const highest = this.highestOf(other)
     if (turn !== 0) {
-      this.moveNode(lowest, slot)
+      this.moveNode(highest, slot)
       words[turn] = ~slot
-      if (link === this.nodeOf(lowest) + NODE_HIGHER) link = this.nodeOf(slot) + NODE_HIGHER
+      if (link === this.nodeOf(highest) + NODE_LOWER) link = this.nodeOf(slot) + NODE_LOWER
     }
-    this.setNode(lowest, bit, slot, other)
-    words[link] = ~lowest
+    this.setNode(highest, bit, other, slot)
+    words[link] = ~highest
   }
 
   /** A slot, whose keys are still in its record, leaves the tree. */
@@ -115,24 +116,34 @@ export class KeyTree {
       link = at
       parent = ~child
       at = this.towards(parent, key0, key1)
-      if (at === this.nodeOf(parent) + NODE_HIGHER) turn = link
+      if (at === this.nodeOf(parent) + NODE_LOWER) turn = link
     }
     if (parent === 0) {
       words[root] = 0
       return
     }
     const node = this.nodeOf(parent)
-    if (parent === slot) words[link] = words[node + NODE_LOWER]
+    if (parent === slot) words[link] = words[node + NODE_HIGHER]
     else {
-      words[link] = words[node + NODE_HIGHER]
+      words[link] = words[node + NODE_LOWER]
       this.setNode(parent, 0, 0, 0)
-      // Below the turn the parent's slot is the lowest now, and takes over the node there.
+      // Below the turn the parent's slot is the highest now, and takes over the node there.
       if (turn !== 0) {
         this.moveNode(slot, parent)
         words[turn] = ~parent
       }
     }
     this.setNode(slot, 0, 0, 0)
+  }
+
+  /** The slot of the lowest key; 0 in an empty tree. */
+  first(): number {
+    return this.lowestOf(this.words[this.root])
+  }
+
+  /** The slot of the key that follows that of a slot in the tree; 0 after the last. */
+  next(slot: number): number {
+    return this.lowestOf(this.words[this.nodeOf(slot) + NODE_HIGHER])
   }
 
   private key0(slot: number): number {
@@ -157,6 +168,12 @@ export class KeyTree {
   private lowestOf(subtree: number): number {
     let child = subtree
     while (child < 0) child = this.words[this.nodeOf(~child) + NODE_LOWER]
+    return child
+  }
+
+  private highestOf(subtree: number): number {
+    let child = subtree
+    while (child < 0) child = this.words[this.nodeOf(~child) + NODE_HIGHER]
     return child
   }
 

@@ -55,6 +55,16 @@ export class SlotPool {
     return this.index.find(key0, key1)
   }
 
+  /** The slot with the lowest keys, as unsigned numbers; 0 if none is in use. */
+  first(): number {
+    return this.index.first()
+  }
+
+  /** The slot whose keys follow those of another; 0 after the last. */
+  next(slot: number): number {
+    return this.index.next(slot)
+  }
+
   /** Takes a free slot for a record with these keys; 0 if all are in use. */
   add(key0: number, key1: number): number {
     const { words, layout } = this

@@ -39,7 +39,7 @@ import { VM_PROPBASER } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import { TranslationCache } from './its-translation-cache.ts'
 import { PENDBASER_PTZ } from './lpi-tables.ts'
-import type { VgicLpis } from './vgic-lpis.ts'
+import { AS_MADE, BY_INTID, type LpiOrder, type VgicLpis } from './vgic-lpis.ts'
 
 /** Bytes of an entry of each table, and of an ITT. */
 export const ITS_ENTRY_SIZE = 8
@@ -407,7 +407,9 @@ export class VgicIts {
     const low = words[v + VCPU_PENDBASER] & PENDBASER_LOW
     const high = words[v + VCPU_PENDBASER + 1] & ADDRESS_HIGH
     if (words[v + VCPU_PENDBASER + 1] & PENDBASER_PTZ) return
-    for (const irq of this.isLinux61 ? lpis.asMade() : lpis.byIntid()) {
+    const order = this.isLinux61 ? AS_MADE : BY_INTID
+    for (let slot = lpis.firstIn(order); slot !== 0; slot = lpis.nextIn(order, slot)) {
+      const irq = lpis.at(slot)
       if (irqTarget(words[irq]) !== index) continue
       const intid = lpis.intidOf(irq)
       const byte = this.readByte(low, high, intid >> 3)
@@ -428,15 +430,17 @@ export class VgicIts {
     this.cache.invalidate()
   }
 
-  /** INVALL, GICR_INVALLR: the configuration of all LPIs of a vCPU, by its index; {@link TARGET_NONE} has none. */
-  invalidateAll(index: number): void {
-    this.readConfigurations(this.lpis.byIntid(), index)
-  }
-
-  /** The same in an order: pending ones are queued in it. */
-  readConfigurations(lpis: readonly Irq[], index: number): void {
+  /**
+   * INVALL, GICR_INVALLR: the configuration of all LPIs of a vCPU, by its index; {@link TARGET_NONE} has none. Pending ones are
+   * queued in the order.
+   */
+  invalidateAll(index: number, order: LpiOrder = BY_INTID): void {
+    const { words, lpis } = this
     if (index === TARGET_NONE) return
-    for (const irq of lpis) if (irqTarget(this.words[irq]) === index) this.readConfiguration(irq, false)
+    for (let slot = lpis.firstIn(order); slot !== 0; slot = lpis.nextIn(order, slot)) {
+      const irq = lpis.at(slot)
+      if (irqTarget(words[irq]) === index) this.readConfiguration(irq, false)
+    }
     this.forwarded?.invalidatedAll(index)
   }
 

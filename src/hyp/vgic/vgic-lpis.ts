@@ -21,6 +21,11 @@ import {
 } from '../records/lpi-record.ts'
 import { asIrq, IRQ_EDGE, IRQ_GROUP1, IRQ_TARGET_SHIFT, type Irq } from '../records/vgic-irq.ts'
 
+/** An order of the LPIs: by INTID, as Linux has had them since 6.9, in an xarray; or as they were made, as in its list before. */
+export type LpiOrder = typeof BY_INTID | typeof AS_MADE
+export const BY_INTID = 0
+export const AS_MADE = 1
+
 export class VgicLpis {
   /** The handle of the first: handles below are other interrupts'. */
   readonly first: number
@@ -126,16 +131,14 @@ export class VgicLpis {
     this.pool.unlink(this.slotOf(irq))
   }
 
-  /** The LPIs of the table in the order in which they were made. */
-  asMade(): Irq[] {
-    const all: Irq[] = []
-    for (let slot = this.firstSlot; slot !== 0; slot = this.next(slot)) all.push(this.at(slot))
-    return all
+  /** The slot of the first LPI in an order; 0 if there is none. */
+  firstIn(order: LpiOrder): number {
+    return order === BY_INTID ? this.pool.first() : this.firstSlot
   }
 
-  /** The LPIs of the table by their INTIDs, as Linux has had them since 6.9: in an xarray. */
-  byIntid(): Irq[] {
-    return this.asMade().sort((a, b) => this.intidOf(a) - this.intidOf(b))
+  /** The slot of the one that follows it; 0 after the last. */
+  nextIn(order: LpiOrder, slot: number): number {
+    return order === BY_INTID ? this.pool.next(slot) : this.next(slot)
   }
 
   /** The slot of the LPI that was made first; 0 if there is none. */

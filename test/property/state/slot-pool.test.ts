@@ -51,6 +51,13 @@ function countingReads(words: Int32Array): { readonly words: Int32Array; reads: 
   return counted
 }
 
+/** The order of `key0,key1`, both as unsigned numbers. */
+function byUnsignedKeys(one: string, other: string): number {
+  const [key0, key1] = one.split(',').map((key) => Number(key) >>> 0)
+  const [other0, other1] = other.split(',').map((key) => Number(key) >>> 0)
+  return key0 - other0 || key1 - other1
+}
+
 /** Few keys, so that they come again. */
 const key0s = fc.constantFrom(1, 2, 3, -1, 0x8000_0000 | 0)
 const key1s = fc.oneof(fc.integer({ min: 0, max: 9 }), fc.constantFrom(-1, 0x1_0000, 0x7fff_ffff))
@@ -62,7 +69,7 @@ const actions = fc.array(fc.record({ adds: fc.boolean(), key0: key0s, key1: key1
 })
 
 describe('a pool of slots', () => {
-  it('finds what is in it and nothing else, takes the lowest free slot, and writes nothing else', () => {
+  it('finds what is in it and nothing else, in order, takes the lowest free slot, and writes nothing else', () => {
     const seen = { full: 0, removed: 0 }
     fc.assert(
       fc.property(counts, actions, (count, list) => {
@@ -93,6 +100,12 @@ describe('a pool of slots', () => {
           expect(words[pool.recordOf(slot)], 'its record is its own').toBe(slot)
           expect(pool.slotOf(pool.recordOf(slot))).toBe(slot)
         }
+        const walked: string[] = []
+        for (let slot = pool.first(); slot !== 0; slot = pool.next(slot))
+          walked.push(
+            `${words[pool.recordOf(slot) + layout.key0]},${words[pool.recordOf(slot) + layout.key1]}`,
+          )
+        expect(walked).toEqual([...model.keys()].sort(byUnsignedKeys))
         for (const key0 of [1, 2, 3, 4, -1])
           for (let key1 = -1; key1 < 12; key1++)
             expect(pool.find(key0, key1)).toBe(model.get(`${key0},${key1}`) ?? 0)
