@@ -69,12 +69,17 @@ export const VCPU_FAULT_IPA = 54
 export const VCPU_DATA = 56
 /** GICR_PENDBASER, without PTZ: two words. */
 export const VCPU_PENDBASER = 58
+/**
+ * How much less the priority bits and the INTID bits of its ICC_CTLR_EL1 are than the host's, in their places:
+ * userspace lowers them for a VM that comes from another host.
+ */
+export const VCPU_CTLR_LESS = 60
 /** In a prune that is not one step: the interrupt that is to go to another ap_list. */
-export const VCPU_MIGRANT = 60
+export const VCPU_MIGRANT = 61
 /** The vCPU to whose ap_list it is to go. */
-export const VCPU_MIGRANT_TO = 61
+export const VCPU_MIGRANT_TO = 62
 /** 1 if the prune has a reference to it. */
-export const VCPU_MIGRANT_HELD = 62
+export const VCPU_MIGRANT_HELD = 63
 /** Its SGIs and PPIs, two words each. */
 export const VCPU_IRQ = 64
 /** When its timers expire, in virtual time: two words each. */

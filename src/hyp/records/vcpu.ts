@@ -345,6 +345,12 @@ export const vcpuRows = {
     by: [],
     says: 'GICR_PENDBASER, without PTZ: two words.',
   },
+  VCPU_CTLR_LESS: {
+    name: 'ctlrLess',
+    class: 'authoritative',
+    by: [],
+    says: "How much less the priority bits and the INTID bits of its ICC_CTLR_EL1 are than the host's, in their places: userspace lowers them for a VM that comes from another host.",
+  },
   VCPU_MIGRANT: {
     name: 'migrant',
     class: 'normalised',

@@ -4,8 +4,6 @@
  * vCPU that is not loaded. Registers that have no state (IAR, EOIR, RPR, ...) are not among them.
  */
 import {
-  CTLR_CBPR,
-  CTLR_EOImode,
   ICC_AP0R0_EL1,
   ICC_AP1R0_EL1,
   ICC_BPR0_EL1,
@@ -29,7 +27,7 @@ import { registerByEncoding } from '../../arch/register-value.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { bpr1Of, CTLR_CONTROLS, controlsOfCtlr, ctlrOf } from '../../gic/cpu-interface/common-registers.ts'
-import { VCPU_AP0R, VCPU_AP1R, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_AP0R, VCPU_AP1R, VCPU_CTLR_LESS, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
 
 /** What the registers need of a vCPU's CPU interface. */
 export interface VcpuInterface {
@@ -57,17 +55,15 @@ const vmcrOf = ({ words, v }: VcpuInterface): number => words[v + VCPU_VMCR]
 /** A register whose state is fields of ICH_VMCR_EL2, with this mask. */
 const ofVmcr = (
   encoding: Encoding,
-  read: (vmcr: number, vtr: number) => number,
+  read: (vmcr: number) => number,
   mask: number,
   bits: (value: number, vmcr: number) => number,
-  takes: (value: number, vcpu: VcpuInterface) => boolean = () => true,
 ): CpuSysreg => ({
   encoding,
   name: registerByEncoding(encoding).name,
   exists: always,
-  read: (vcpu) => read(vmcrOf(vcpu), vcpu.vtr) >>> 0,
+  read: (vcpu) => read(vmcrOf(vcpu)) >>> 0,
   write: (vcpu, value) => {
-    if (!takes(value, vcpu)) return false
     const vmcr = vmcrOf(vcpu)
     vcpu.words[vcpu.v + VCPU_VMCR] = (vmcr & ~mask) | (bits(value, vmcr) & mask)
     return true
@@ -78,14 +74,38 @@ const VPMR = 0xff00_0000 | 0
 const VBPR0 = 7 << 21
 const VBPR1 = 7 << 18
 const SRE_FIXED = 7
+/** Fields of ICC_CTLR_EL1 that are read-only for a guest. */
+const CTLR_PRI_BITS = 0x700
+const CTLR_ID_BITS = 0x3800
+const CTLR_SEIS = 0x4000
 const CTLR_A3V = 0x8000
 
-/** ICC_CTLR_EL1's read-only fields: A3V, 24 or 16 INTID bits, and the priority bits. */
-const ctlrFixed = (vtr: number): number => CTLR_A3V | (((vtr >>> 23) & 7) << 11) | (VTR_PRIbits(vtr) << 8)
+/** Those of the host: A3V, 24 or 16 INTID bits, and the priority bits. There are no SEIs. */
+const hostCtlr = (vtr: number): number => CTLR_A3V | (((vtr >>> 23) & 7) << 11) | (VTR_PRIbits(vtr) << 8)
 
-const CTLR_WRITABLE = CTLR_EOImode | CTLR_CBPR
+/** Those of a vCPU, which may have fewer bits. */
+const ctlrFixed = ({ words, v, vtr }: VcpuInterface): number => hostCtlr(vtr) - words[v + VCPU_CTLR_LESS]
 
-/** `ICC_AP<group>R<n>_EL1`: 1, 2 or 4 exist for 5, 6 or 7 preemption bits. */
+/** A vCPU gets the priority bits or the INTID bits of a value, if it has as many. */
+function lowerBits(vcpu: VcpuInterface, field: number, value: number): boolean {
+  const less = (ctlrFixed(vcpu) & field) - (value & field)
+  if (less < 0) return false
+  vcpu.words[vcpu.v + VCPU_CTLR_LESS] += less
+  return true
+}
+
+/**
+ * A VM that comes from another host may have fewer priority and INTID bits, from now on; SEIS and A3V must be the host's. As
+ * in KVM what comes before the field that is refused was taken by then, and other bits mean nothing.
+ */
+function writeCtlr(vcpu: VcpuInterface, value: number): boolean {
+  if (!lowerBits(vcpu, CTLR_PRI_BITS, value) || !lowerBits(vcpu, CTLR_ID_BITS, value)) return false
+  if ((value ^ hostCtlr(vcpu.vtr)) & (CTLR_SEIS | CTLR_A3V)) return false
+  vcpu.words[vcpu.v + VCPU_VMCR] = (vmcrOf(vcpu) & ~CTLR_CONTROLS) | controlsOfCtlr(value)
+  return true
+}
+
+/** `ICC_AP<group>R<n>_EL1`: 1, 2 or 4 exist for 5, 6 or 7 preemption bits of the host, whatever ICC_CTLR_EL1 says. */
 const activePriorities = (first: number, at: number): CpuSysreg[] =>
   [0, 1, 2, 3].map((n) => ({
     encoding: first + n,
@@ -110,13 +130,13 @@ export const cpuSysregs: readonly CpuSysreg[] = [
     read: () => SRE_FIXED,
     write: (_vcpu, value) => (value & 1) === 1,
   },
-  ofVmcr(
-    ICC_CTLR_EL1,
-    (vmcr, vtr) => ctlrFixed(vtr) | ctlrOf(vmcr),
-    CTLR_CONTROLS,
-    controlsOfCtlr,
-    (value, { vtr }) => (value & ~CTLR_WRITABLE) === ctlrFixed(vtr),
-  ),
+  {
+    encoding: ICC_CTLR_EL1,
+    name: 'ICC_CTLR_EL1',
+    exists: always,
+    read: (vcpu) => ctlrFixed(vcpu) | ctlrOf(vmcrOf(vcpu)),
+    write: writeCtlr,
+  },
   ofVmcr(
     ICC_PMR_EL1,
     (vmcr) => VMCR_VPMR(vmcr),

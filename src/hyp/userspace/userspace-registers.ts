@@ -113,7 +113,8 @@ const interruptRows = (irqAt: IrqAt): Readonly<Record<string, Access>> => ({
 /**
  * GICD_CTLR, without the kicks of a guest's write, and GICD_IIDR, whose Revision userspace chooses: an older one for a guest
  * that comes from an older kernel (vgic_mmio_uaccess_write_v3_misc). Linux 6.1 and 7.2 take 2 and 3; before they were mended in
- * 2026 (a0e6ae45af17, in 6.1's stable releases, too) they took any, without an effect.
+ * 2026 (a0e6ae45af17, in 6.1's stable releases, too) they took any, without an effect. GICD_TYPER2 takes what it has; Linux has
+ * let userspace clear nASSGIcap before the VM first runs since 6.17: here the VM's configuration says it.
  */
 const distributorRows: Readonly<Record<string, Partial<Access>>> = {
   ...interruptRows(spiAt),
@@ -122,6 +123,16 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
       words[layout.vm + VM_ENABLED] = value & GICD_CTLR_EnableGrp1 ? 1 : 0
       const direct = (value & GICD_CTLR_nASSGIreq) !== 0
       if (v4?.vsgis && direct !== (words[layout.vm + VM_NASSGIREQ] !== 0)) v4.vsgis.configure(direct)
+    },
+  },
+  TYPER2: {
+    write: (machine, owner, first, count, value) => {
+      const own = distributorMap.find(GICD_TYPER2, WORD)?.read(machine, owner, first, count) ?? 0
+      if (value !== own)
+        throw new VgicError(
+          'EINVAL',
+          `GICD_TYPER2 is ${hex(own)}, not ${hex(value)}: make the VM with other vsgis.`,
+        )
     },
   },
   IIDR: {
@@ -137,6 +148,7 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
   },
 }
 const GICD_IIDR = 0x8
+const GICD_TYPER2 = 0xc
 
 /** Identification registers other than PIDR2. For a guest they read as zero without a row. */
 const identification = [razWi<VgicDist>('PIDR4', 0xffd0, 0x18), razWi<VgicDist>('PIDR3', 0xffec, 0x14)]
@@ -191,7 +203,7 @@ export class UserspaceRegisters {
     if (register.write({ words: this.hypervisor.words, v, vtr: this.vtr }, value)) return
     throw new VgicError(
       'EINVAL',
-      `${register.name} does not take ${hex(value)}: its fixed fields differ here.`,
+      `${register.name} does not take ${hex(value)}: the host's fields differ, or have fewer bits.`,
     )
   }
 

@@ -59,6 +59,8 @@ const SPI_40 = 1 << 8
 const SPI_41 = 1 << 9
 const SPI_42 = 1 << 10
 
+const GICD_TYPER2 = 0xc
+
 describe('as userspace reads it', () => {
   it('ISPENDR is the latch without the line, LEVEL_INFO the line, ICPENDR zero', () => {
     const machine = vm().machine()
@@ -230,9 +232,28 @@ describe('as userspace writes it', () => {
     const registers = registersOf(vm().machine())
     const invalid = expect.objectContaining({ code: 'EINVAL' })
     expect(registers.readSysreg(0, ICC_CTLR_EL1)).toBe(0x8c00)
-    for (const ctlr of [0, 0x8400, 0x8b00, 0x8c40, 0xcc00])
+    for (const ctlr of [0x0c00, 0x8d00, 0x9400, 0xcc00])
       expect(() => registers.writeSysreg(0, ICC_CTLR_EL1, ctlr)).toThrow(invalid)
+    expect(registers.readSysreg(0, ICC_CTLR_EL1)).toBe(0x8c00)
     expect(() => registers.writeSysreg(0, ICC_SRE_EL1, 6)).toThrow(invalid)
+    registers.writeDistributor(GICD_TYPER2, 0)
+    expect(() => registers.writeDistributor(GICD_TYPER2, 0x100)).toThrow(invalid)
+  })
+
+  it('ICC_CTLR_EL1 can get fewer priority and INTID bits, for a VM from another host, and never more again', () => {
+    const machine = vm(2).machine()
+    const registers = registersOf(machine)
+    registers.writeSysreg(0, ICC_CTLR_EL1, 0x4_8b42)
+    expect(registers.readSysreg(0, ICC_CTLR_EL1), 'other bits mean nothing').toBe(0x8b02)
+    registers.writeSysreg(0, ICC_CTLR_EL1, 0x8301)
+    expect(registers.readSysreg(0, ICC_CTLR_EL1)).toBe(0x8301)
+    const invalid = expect.objectContaining({ code: 'EINVAL' })
+    expect(() => registers.writeSysreg(0, ICC_CTLR_EL1, 0x8a00), 'more INTID bits').toThrow(invalid)
+    expect(registers.readSysreg(0, ICC_CTLR_EL1), 'the priority bits were taken by then').toBe(0x8201)
+    expect(registers.readSysreg(1, ICC_CTLR_EL1)).toBe(0x8c00)
+    const other = vm(2).machine()
+    other.restoreVgic(machine.saveVgic())
+    expect(registersOf(other).readSysreg(0, ICC_CTLR_EL1)).toBe(0x8201)
   })
 
   it('the CPU interface is the shadow that the next load takes', () => {
@@ -468,9 +489,9 @@ describe('a restore that fails leaves the previous state', () => {
     ['lines on which vCPUs disagree', 'EINVAL', changed(saved, 'level_info', 'intid32', '0x0')],
     ['lines of SGIs', 'EINVAL', changed(saved, 'level_info', 'intid0', '0x1')],
     [
-      'other priority bits, the last register of all',
+      'more priority bits, the last register of all',
       'EINVAL',
-      changed(saved, 'sysregs', 'ICC_CTLR_EL1', '0x8b00'),
+      changed(saved, 'sysregs', 'ICC_CTLR_EL1', '0x8d00'),
     ],
     ['an SRE that is clear', 'EINVAL', changed(saved, 'sysregs', 'ICC_SRE_EL1', '0x6')],
     ['a binary point of four bits', 'EINVAL', changed(saved, 'sysregs', 'ICC_BPR0_EL1', '0xa')],
