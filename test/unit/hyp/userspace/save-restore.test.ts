@@ -49,6 +49,7 @@ const registersOf = ({ hypervisor }: ScenarioMachine): UserspaceRegisters =>
 const ISENABLER1 = ISENABLER + 4
 const ICENABLER1 = ICENABLER + 4
 const GICD_IIDR = 0x8
+const GICD_TYPER2 = 0xc
 const ISPENDR1 = ISPENDR + 4
 const ICPENDR1 = ICPENDR + 4
 const ISACTIVER1 = ISACTIVER + 4
@@ -58,8 +59,6 @@ const GICR_ISACTIVER0 = SGI_BASE + ISACTIVER
 const SPI_40 = 1 << 8
 const SPI_41 = 1 << 9
 const SPI_42 = 1 << 10
-
-const GICD_TYPER2 = 0xc
 
 describe('as userspace reads it', () => {
   it('ISPENDR is the latch without the line, LEVEL_INFO the line, ICPENDR zero', () => {
