@@ -1,16 +1,10 @@
 /** Commands of an ITS in words: their four doublewords from fields and back, for people, logs and tests. */
-import {
-  argumentBits,
-  argumentList,
-  argumentRecord,
-  argumentString,
-  shown,
-  shownInHex,
-} from '../errors/arguments.ts'
+import { argumentBits, argumentList, argumentRecord, argumentString, shown } from '../errors/arguments.ts'
 import { nearest } from '../errors/did-you-mean.ts'
 import { hex } from '../errors/printed.ts'
 import { VgicError } from '../errors/vgic-error.ts'
-import { type CommandField, type ItsCommand, itsCommands } from './its-commands.ts'
+import { argumentOfField } from './field.ts'
+import { type ItsCommand, itsCommands } from './its-commands.ts'
 
 /** The four doublewords of a command. */
 export type Doublewords = readonly [bigint, bigint, bigint, bigint]
@@ -114,7 +108,7 @@ export function encodeCommand(name: string, fields: Readonly<Record<string, numb
         each,
         command.fields.map((known) => known.name),
       )
-    doublewords[field.dw] |= fitting(`${name}.${each}`, field, value) << BigInt(field.lo)
+    doublewords[field.dw] |= argumentOfField(`${name}.${each}`, field, value) << BigInt(field.lo)
   }
   const [dw0, dw1, dw2, dw3] = doublewords
   return [dw0, dw1, dw2, dw3]
@@ -126,11 +120,4 @@ function unknown(what: string, name: string, known: readonly string[]): VgicErro
     'argument',
     meant === undefined ? `${what}; there are ${known.join(', ')}.` : `${what}: did you mean ${meant}?`,
   )
-}
-
-function fitting(what: string, { hi, lo }: CommandField, value: number | bigint): bigint {
-  const most = (1n << BigInt(hi - lo + 1)) - 1n
-  const bits = argumentBits(what, value)
-  if (bits >= 0n && bits <= most) return bits
-  throw new VgicError('argument', `${what} must be from 0 to ${hex(most)}, but is ${shownInHex(value)}.`)
 }

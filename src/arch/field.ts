@@ -5,7 +5,16 @@
  * declaration instead, named `REGISTER_Field`; a property test compares them with the declaration.
  */
 
-import { argumentInteger, argumentList, argumentObject, argumentString } from '../errors/arguments.ts'
+import {
+  argumentBits,
+  argumentInteger,
+  argumentList,
+  argumentObject,
+  argumentString,
+  shownInHex,
+} from '../errors/arguments.ts'
+import { hex } from '../errors/printed.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { joined } from './doubleword.ts'
 
 /** A named run of bits `hi:lo`, or reserved bits when `reserved` is set. */
@@ -63,6 +72,18 @@ export function extractField(field: Field, low: number, high: number): number {
   checkHalf('high', high)
   const width = hi - lo + 1
   return Number(BigInt.asUintN(width, joined(low, high) >> BigInt(lo)))
+}
+
+/** A value for a field. Throws an `argument` error for one that does not fit. */
+export function argumentOfField(
+  what: string,
+  { hi, lo }: Pick<Field, 'hi' | 'lo'>,
+  value: number | bigint,
+): bigint {
+  const most = (1n << BigInt(hi - lo + 1)) - 1n
+  const bits = argumentBits(what, value)
+  if (bits >= 0n && bits <= most) return bits
+  throw new VgicError('argument', `${what} must be from 0 to ${hex(most)}, but is ${shownInHex(value)}.`)
 }
 
 /** `NAME=value` for every field that is not zero; values above 9 in hexadecimal. */

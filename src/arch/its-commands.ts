@@ -163,7 +163,7 @@ export const COMMAND_VSGI_Priority = (word0: number): number => (word0 >>> 20) &
 export const COMMAND_VSGI_vINTID = (word1: number): number => word1 & 0xf
 
 /** The kinds of command errors. */
-export type CommandErrorName =
+type CommandErrorName =
   | 'INVALID_COMMAND'
   | 'DEVICE_OOR'
   | 'PROCNUM_OOR'
@@ -181,9 +181,10 @@ export type CommandErrorName =
   | 'ID_IS_PHYSICAL'
   | 'ITEVCPU_INVALID'
   | 'CMDVCPU_INVALID'
+  | 'ITE_INVALID'
 
 /** A command error: `MAPD_DEVICE_OOR`, and the code with which an ITS with SEIs would report it. */
-export interface CommandError {
+interface CommandError {
   /** The command, an underscore, and the kind of error. */
   readonly name: string
   /** 0x01 in bits 23:16, the command in bits 15:8, the error in bits 7:0. */
@@ -191,7 +192,8 @@ export interface CommandError {
 }
 
 export const DEVICE_OOR = 0x01
-export const INVALID_COMMAND = 0x01
+/** Of an opcode that the ITS does not have. Its byte is that of DEVICE_OOR: the bit above tells them apart here. */
+export const INVALID_COMMAND = 0x101
 export const PROCNUM_OOR = 0x02
 export const ITTSIZE_OOR = 0x02
 export const COLLECTION_OOR = 0x03
@@ -200,6 +202,7 @@ export const ID_OOR = 0x05
 export const PHYSICALID_OOR = 0x06
 export const UNMAPPED_INTERRUPT = 0x07
 export const UNMAPPED_COLLECTION = 0x09
+export const ITE_INVALID = 0x10
 export const VCPU_OOR = 0x11
 export const VPTSIZE_OOR = 0x12
 export const VIRTUALID_OOR = 0x13
@@ -208,14 +211,17 @@ export const ID_IS_PHYSICAL = 0x15
 export const ITEVCPU_INVALID = 0x16
 export const CMDVCPU_INVALID = 0x17
 
-/** By the error's byte; the first two differ between commands. */
+/** By the error; {@link PROCNUM_OOR} is left out, which MAPD has for {@link ITTSIZE_OOR}. */
 const errorNames: Readonly<Record<number, CommandErrorName>> = {
+  [DEVICE_OOR]: 'DEVICE_OOR',
+  [INVALID_COMMAND]: 'INVALID_COMMAND',
   [COLLECTION_OOR]: 'COLLECTION_OOR',
   [UNMAPPED_DEVICE]: 'UNMAPPED_DEVICE',
   [ID_OOR]: 'ID_OOR',
   [PHYSICALID_OOR]: 'PHYSICALID_OOR',
   [UNMAPPED_INTERRUPT]: 'UNMAPPED_INTERRUPT',
   [UNMAPPED_COLLECTION]: 'UNMAPPED_COLLECTION',
+  [ITE_INVALID]: 'ITE_INVALID',
   [VCPU_OOR]: 'VCPU_OOR',
   [VPTSIZE_OOR]: 'VPTSIZE_OOR',
   [VIRTUALID_OOR]: 'VIRTUALID_OOR',
@@ -235,24 +241,13 @@ export const commandName = (opcode: number): string | undefined => commandNames.
 
 /** An error of a command. In the codes of CLEAR the command's byte is that of another command, as Arm prints them. */
 export function commandError(opcode: number, error: number): CommandError {
-  const command = commandName(opcode)
-  const base = 0x1_0000 | error
-  if (command === undefined) {
-    return {
-      name: `0x${opcode.toString(16).padStart(2, '0')}_INVALID_COMMAND`,
-      code: base | (opcode << 8),
-    }
-  }
-  // PROCNUM_OOR of MOVALL has the code byte that DEVICE_OOR has in MAPD.
+  const base = 0x1_0000 | (error & 0xff)
+  const command = commandName(opcode) ?? `0x${opcode.toString(16).padStart(2, '0')}`
+  const ofSize = opcode === ITS_MAPD ? 'ITTSIZE_OOR' : 'PROCNUM_OOR'
+  // PROCNUM_OOR of MOVALL has the code byte that DEVICE_OOR has in other commands.
   const code = opcode === ITS_MOVALL && error === PROCNUM_OOR ? 0x1_0001 : base
   return {
-    name: `${command}_${errorNames[error] ?? ownErrorName(opcode, error)}`,
+    name: `${command}_${errorNames[error] ?? ofSize}`,
     code: code | ((opcode === ITS_CLEAR ? ITS_SYNC : opcode) << 8),
   }
-}
-
-/** The first two errors are MAPD's own, and another thing of all others. */
-function ownErrorName(opcode: number, error: number): CommandErrorName {
-  if (opcode === ITS_MAPD) return error === DEVICE_OOR ? 'DEVICE_OOR' : 'ITTSIZE_OOR'
-  return error === INVALID_COMMAND ? 'INVALID_COMMAND' : 'PROCNUM_OOR'
 }

@@ -11,12 +11,11 @@ import {
   argumentRecord,
   argumentString,
   shown,
-  shownInHex,
 } from '../errors/arguments.ts'
 import { nearest } from '../errors/did-you-mean.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { halves } from './doubleword.ts'
-import type { Field, RegisterView } from './field.ts'
+import { argumentOfField, type Field, type RegisterView } from './field.ts'
 import {
   type FrameRegister,
   frameRegisterAt,
@@ -115,10 +114,10 @@ export function encode(
   const view = viewFor(register, fields)
   let value = 0n
   for (const { reserved, hi, lo } of view.fields)
-    if (reserved === 'RES1') value |= ones(hi - lo + 1) << BigInt(lo)
+    if (reserved === 'RES1') value |= ((1n << BigInt(hi - lo + 1)) - 1n) << BigInt(lo)
   for (const [field, bits] of Object.entries(fields)) {
     const declared = fieldOf(view, field)
-    value |= fitting(`${name}.${field}`, declared, bits) << BigInt(declared.lo)
+    value |= argumentOfField(`${name}.${field}`, declared, bits) << BigInt(declared.lo)
   }
   return value
 }
@@ -176,8 +175,6 @@ export function listRegister(fields: ListRegisterFields): bigint {
   })
 }
 
-const ones = (width: number): bigint => (1n << BigInt(width)) - 1n
-
 function inVersion(register: Register, options: RegisterOptions): Register {
   const { version = '4.1' } = argumentOptions('options', options, { version: true })
   argumentOneOf('version', version, ['4.0', '4.1'])
@@ -201,15 +198,5 @@ function fieldOf({ name, fields }: RegisterView, field: string): Field {
   throw new VgicError(
     'argument',
     `${name} has no field ${shown(field)}${meant === undefined ? `; it has ${fieldNames.join(', ')}.` : `: did you mean ${meant}?`}`,
-  )
-}
-
-function fitting(what: string, { hi, lo }: Field, value: number | bigint): bigint {
-  const most = ones(hi - lo + 1)
-  const bits = argumentBits(what, value)
-  if (bits >= 0n && bits <= most) return bits
-  throw new VgicError(
-    'argument',
-    `${what} must be from 0 to 0x${most.toString(16)}, but is ${shownInHex(value)}.`,
   )
 }

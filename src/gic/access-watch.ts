@@ -21,7 +21,8 @@ export class AccessWatch {
   mmioAccess(access: Direction, address: number, size: number, low: number, high: number): void {
     const { mmio, host } = this
     if (!mmio.claims(address)) return
-    const bits = Math.min(64, 8 * size || 64)
+    // A size that no register allows may be any number.
+    const bits = size >= 1 ? Math.min(64, 8 * size) : 64
     const value = BigInt.asUintN(bits, joined(low, size === 8 ? high : 0))
     const event = { access, address, size, value, name: mmio.nameOf(address) }
     host.onAccess?.({ kind: 'mmio', ...event })

@@ -116,8 +116,6 @@ const ICC_REGISTERS: readonly Named[] = [
   ['ICC_BPR1_EL1', icc.ICC_BPR1_EL1],
   ['ICC_HPPIR0_EL1', icc.ICC_HPPIR0_EL1],
   ['ICC_HPPIR1_EL1', icc.ICC_HPPIR1_EL1],
-  ['ICC_AP0R0_EL1', icc.ICC_AP0R0_EL1],
-  ['ICC_AP1R0_EL1', icc.ICC_AP1R0_EL1],
 ]
 const ICH_REGISTERS: readonly Named[] = [
   ['HCR_EL2', HCR_EL2],
@@ -126,9 +124,15 @@ const ICH_REGISTERS: readonly Named[] = [
   ['ICH_MISR_EL2', ich.ICH_MISR_EL2],
   ['ICH_EISR_EL2', ich.ICH_EISR_EL2],
   ['ICH_ELRSR_EL2', ich.ICH_ELRSR_EL2],
-  ['ICH_AP0R0_EL2', ich.ICH_AP0R0_EL2],
-  ['ICH_AP1R0_EL2', ich.ICH_AP1R0_EL2],
 ]
+/** As many of each group as the preemption bits ask for; their encodings follow each other. */
+const activePriorities = (prefix: 'ICC' | 'ICH', count: number): Named[] =>
+  ([0, 1] as const).flatMap((group) =>
+    Array.from({ length: count }, (_, n): Named => {
+      if (prefix === 'ICH') return [`ICH_AP${group}R${n}_EL2`, ich.ichApr(group, n)]
+      return [`ICC_AP${group}R${n}_EL1`, (group === 0 ? icc.ICC_AP0R0_EL1 : icc.ICC_AP1R0_EL1) + n]
+    }),
+  )
 const listRegisters = (count: number): Named[] =>
   Array.from({ length: count }, (_, n) => [`ICH_LR${n}_EL2`, ich.ichLr(n)])
 
@@ -153,6 +157,7 @@ function cpuDump(silicon: Silicon, cpu: number): CpuDump {
   const { config, mmio, physical } = silicon
   const { el, masks, waits, outputs, asleep } = new CpuState(silicon, cpu)
   const { rd } = mmio.redistributorFrames(cpu)
+  const { activePriorityRegisters } = silicon.virtualInterface
   const places = config.version === '3' ? GICR_REGISTERS : [...GICR_REGISTERS, ...VLPI_REGISTERS]
   return {
     cpu,
@@ -163,9 +168,12 @@ function cpuDump(silicon: Silicon, cpu: number): CpuDump {
     outputs,
     asleep,
     redistributor: mapped(silicon, rd, places),
-    cpuInterface: system(silicon, cpu, ICC_REGISTERS),
+    cpuInterface: system(silicon, cpu, [
+      ...ICC_REGISTERS,
+      ...activePriorities('ICC', activePriorityRegisters),
+    ]),
     virtualInterface: {
-      ...system(silicon, cpu, ICH_REGISTERS),
+      ...system(silicon, cpu, [...ICH_REGISTERS, ...activePriorities('ICH', activePriorityRegisters)]),
       ...nonZero(system(silicon, cpu, listRegisters(config.listRegisters))),
     },
     interrupts: privateInterrupts(silicon, cpu),

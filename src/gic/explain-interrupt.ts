@@ -6,19 +6,21 @@
  */
 
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
-import { LR_Group, LR_PRIORITY_SHIFT, VMCR_VENG0, VMCR_VENG1, VMCR_VPMR } from '../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_SPI, intidName } from '../arch/intid.ts'
-import { hex } from '../errors/printed.ts'
-import { CONTROLS, PRIORITY_IDLE } from './cpu-interface/cpu-interface.ts'
+import { conditionTable, link } from './condition-table.ts'
 import { DAIF_F, DAIF_I, PCPU_HCR_EL2 } from './cpu-interface/pcpu.ts'
-import { HPPI_INTID } from './distributor/hppi.ts'
+import {
+  type Candidate,
+  distributorLink,
+  interfaceLinks,
+  lpiCandidate,
+  lpiLinks,
+  takenLinks,
+} from './delivery-links.ts'
 import { type InterruptCondition, type InterruptReason, interruptReasons } from './interrupt-reasons.ts'
 import { pendingOf, priorityOf } from './interrupts/interrupt-block.ts'
-import { rankLpi } from './lpi/lpi-configuration.ts'
 import type { Lpis } from './lpi/lpis.ts'
-import { configurationLink } from './msi-reasons.ts'
 import { ACTIVE, DISABLING, EDGE, ENABLE, GROUP, LATCH, LINE } from './records/interrupts.ts'
-import { HIGHEST_PENDING, PHYSICAL_INTERFACE } from './records/pe.ts'
 import type { Silicon } from './silicon.ts'
 
 /** Why a CPU does, or does not, get an interrupt. It prints as a table. */
@@ -50,13 +52,10 @@ export class InterruptExplanation {
   /** `SPI 40 at CPU 0: asleep`, what that means, and the conditions, one a line. */
   toString(): string {
     const { intid, cpu, reason, conditions } = this
-    const width = Math.max(...conditions.map(({ name }) => name.length))
-    const broken = conditions.findIndex(({ holds }) => !holds)
-    const rows = conditions.map(({ name, holds, detail }, i) => {
-      const mark = holds ? 'yes' : i === broken ? 'NO ' : 'no '
-      return `  ${name.padEnd(width)}  ${mark}  ${detail}`
-    })
-    return [`${intidName(intid)} at CPU ${cpu}: ${reason}. ${interruptReasons[reason]}`, ...rows].join('\n')
+    return conditionTable(
+      `${intidName(intid)} at CPU ${cpu}: ${reason}. ${interruptReasons[reason]}`,
+      conditions,
+    )
   }
 
   /** The table, for Node's util.inspect. */
@@ -69,24 +68,10 @@ interface Link extends InterruptCondition {
   readonly reason: InterruptReason
 }
 
-const link = (name: string, holds: boolean, detail: string, reason: InterruptReason): Link => ({
-  name,
-  holds,
-  detail,
-  reason,
-})
-
-/** What the distributor and the CPU interface look at. */
-interface Candidate {
-  readonly intid: number
-  readonly group: 0 | 1
-  readonly priority: number
-}
-
 /** Explains an interrupt to a CPU; `cpu` left out means the one that it goes to. */
 export function explainInterrupt(silicon: Silicon, intid: number, cpu?: number): InterruptExplanation {
   const at = cpu ?? targetOf(silicon, intid) ?? 0
-  const links = intid >= FIRST_LPI ? lpiLinks(silicon, intid, at) : wiredLinks(silicon, intid, at)
+  const links = intid >= FIRST_LPI ? linksOfLpi(silicon, intid, at) : wiredLinks(silicon, intid, at)
   return new InterruptExplanation(intid, at, links)
 }
 
@@ -138,52 +123,27 @@ function wiredLinks(silicon: Silicon, intid: number, cpu: number): Link[] {
 }
 
 /** Of an LPI, from the redistributor on. */
-function lpiLinks(silicon: Silicon, intid: number, cpu: number): Link[] {
+function linksOfLpi(silicon: Silicon, intid: number, cpu: number): Link[] {
   const { lpis } = silicon
   const lpi = intid - FIRST_LPI
   if (!lpis || lpi >= lpis.existing) {
     return missing(lpis ? `LPIs are INTIDs ${FIRST_LPI} to ${lastLpi(lpis)}` : 'this GIC has no LPIs')
   }
-  const exists = link('exists', true, intidName(intid), 'taken')
-  const isOn = lpis.isInForce(cpu)
-  const on = link('LPIs', isOn, `GICR_CTLR.EnableLPIs of CPU ${cpu} is ${isOn ? 1 : 0}`, 'lpis-disabled')
-  const range = link('range', lpis.takes(cpu, lpi), `INTID ${intid}`, 'intid-out-of-range')
-  if (!isOn || !range.holds) return [exists, on, range]
-  const known = lpis.byteKnown(cpu, lpi)
-  const memory = lpis.byteInMemory(cpu, lpi)
-  const configured = configurationLink(lpis.configuration, known, memory)
-  const isPending = lpis.isPending(cpu, lpi)
-  const priority = lpis.configuration.priorityOf(known || Math.max(memory, 0))
+  const links: Link[] = [link('exists', true, intidName(intid), 'taken'), ...takenLinks(lpis, cpu, intid)]
+  if (links.some(({ holds }) => !holds)) return links
   return [
-    exists,
-    on,
-    range,
-    link(
-      configured.name,
-      configured.holds,
-      configured.detail,
-      configured.reason === 'configuration-stale' ? 'configuration-stale' : 'disabled',
-    ),
-    link('pending', isPending, isPending ? 'it is' : 'it is not', 'not-pending'),
-    ...deliveryLinks(silicon, cpu, { intid, group: 1, priority }),
+    ...links,
+    ...lpiLinks(lpis, cpu, intid),
+    ...deliveryLinks(silicon, cpu, lpiCandidate(lpis, cpu, intid)),
   ]
 }
 
 /** From the distributor to the CPU. */
 function deliveryLinks(silicon: Silicon, cpu: number, candidate: Candidate): Link[] {
-  const { physical, redistributor } = silicon
   const { intid, group } = candidate
-  const isForwarded = ((physical.groupsInForce() >> group) & 1) !== 0
-  const isAsleep = redistributor.isAsleep(silicon.peOf(cpu))
   return [
-    link(
-      'distributor',
-      isForwarded,
-      `group ${group}; GICD_CTLR.EnableGrp${group} is ${isForwarded ? 1 : 0}`,
-      'distributor-off',
-    ),
+    distributorLink(silicon, group),
     ...(intid < FIRST_SPI || intid >= FIRST_LPI ? [] : [routeLink(silicon, intid, cpu)]),
-    link('awake', !isAsleep, `GICR_WAKER.ChildrenAsleep is ${isAsleep ? 1 : 0}`, 'asleep'),
     ...interfaceLinks(silicon, cpu, candidate),
     pstateLink(silicon, cpu, group),
   ]
@@ -199,37 +159,6 @@ function routeLink({ physical }: Silicon, intid: number, cpu: number): Link {
 /** `0.0.0.1`: Aff3 to Aff0. */
 export const affinityText = (affinity: number): string =>
   [24, 16, 8, 0].map((shift) => (affinity >>> shift) & 0xff).join('.')
-
-function interfaceLinks(silicon: Silicon, cpu: number, { intid, group, priority }: Candidate): Link[] {
-  const { physicalInterface, words, lpis } = silicon
-  const at = silicon.peOf(cpu) + PHYSICAL_INTERFACE
-  const controls = words[at + CONTROLS]
-  const isOn = (controls & (group === 1 ? VMCR_VENG1 : VMCR_VENG0)) !== 0
-  const first = firstOf(lpis, cpu, words[at + HIGHEST_PENDING])
-  const mask = VMCR_VPMR(controls)
-  const running = physicalInterface.runningPriority(words, at)
-  const asListRegister = (group === 1 ? LR_Group : 0) | (priority << LR_PRIORITY_SHIFT)
-  const preempts =
-    running === PRIORITY_IDLE || physicalInterface.preemptsRunning(controls, asListRegister, running)
-  return [
-    link('group', isOn, `ICC_IGRPEN${group}_EL1 is ${isOn ? 1 : 0}`, 'group-off'),
-    link('first', first === intid, first === undefined ? 'none is' : `${intidName(first)} is`, 'outranked'),
-    link(
-      'priority mask',
-      priority < mask,
-      `priority ${hex(priority)}; ICC_PMR_EL1 is ${hex(mask)}`,
-      'priority-masked',
-    ),
-    link('running priority', preempts, `ICC_RPR_EL1 is ${hex(running)}`, 'running-priority'),
-  ]
-}
-
-/** The INTID of a CPU's highest priority pending interrupt, of an enabled group or not. */
-function firstOf(lpis: Lpis | undefined, cpu: number, hppi: number): number | undefined {
-  if (hppi === 0) return undefined
-  const intid = HPPI_INTID(hppi)
-  return intid === FIRST_LPI && lpis ? FIRST_LPI + rankLpi(lpis.highest(cpu)) : intid
-}
 
 /** Group 0 is signalled as FIQ and group 1 as IRQ, which HCR_EL2 routes to EL2 whatever PSTATE masks below it. */
 function pstateLink({ pcpu, words, physical }: Silicon, cpu: number, group: 0 | 1): Link {

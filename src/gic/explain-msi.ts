@@ -4,33 +4,22 @@
  * reason. The state does not change.
  */
 
-import { GICD_CTLR_EnableGrp1 } from '../arch/gicd-registers.ts'
-import { VMCR_VENG1, VMCR_VPMR } from '../arch/ich-registers.ts'
-import { FIRST_LPI, intidName } from '../arch/intid.ts'
-import { hex } from '../errors/printed.ts'
-import { conditionTable } from './condition-table.ts'
+import { intidName } from '../arch/intid.ts'
+import { conditionTable, link } from './condition-table.ts'
 import { VPE_UNMAPPED } from './config/translation-faults.ts'
-import { CONTROLS, PRIORITY_IDLE } from './cpu-interface/cpu-interface.ts'
-import type { PhysicalInterface } from './cpu-interface/icc.ts'
-import { HPPI_INTID } from './distributor/hppi.ts'
-import type { Redistributor } from './distributor/redistributor.ts'
+import {
+  type DeliveryPath,
+  distributorLink,
+  interfaceLinks,
+  lpiCandidate,
+  lpiLinks,
+  takenLinks,
+} from './delivery-links.ts'
 import { type InterfacePath, vlpiLinks } from './explain-vlpi.ts'
-import type { PhysicalInterrupts } from './interrupts/physical-interrupts.ts'
 import { doorbellOwners } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
 import { ITS_FOUND_CPU, ITS_FOUND_ICID, ITS_FOUND_INTID } from './its/its-records.ts'
-import { rankLpi } from './lpi/lpi-configuration.ts'
-import type { Lpis } from './lpi/lpis.ts'
-import {
-  configurationLink,
-  type Link,
-  link,
-  type MsiCondition,
-  type MsiReason,
-  msiReasons,
-  translationLink,
-} from './msi-reasons.ts'
-import { PHYSICAL_INTERFACE } from './records/pe.ts'
+import { type Link, type MsiCondition, type MsiReason, msiReasons, translationLink } from './msi-reasons.ts'
 
 /** Why a message does, or does not, raise an IRQ. It prints as a table. */
 export class MsiExplanation {
@@ -81,12 +70,8 @@ export class MsiExplanation {
   }
 }
 
-/** Where an LPI goes. */
-interface Path extends InterfacePath {
-  readonly physical: PhysicalInterrupts
-  readonly redistributor: Redistributor
-  readonly physicalInterface: PhysicalInterface
-}
+/** Where an LPI, or a vLPI, goes. */
+type Path = DeliveryPath & InterfacePath
 
 /** Explains a message to an ITS. */
 export function explainMsi(its: Its, path: Path, deviceId: number, eventId: number): MsiExplanation {
@@ -108,15 +93,17 @@ export function explainMsi(its: Its, path: Path, deviceId: number, eventId: numb
   const links = [enabled, device, event, collection]
   if (!collection.holds) return new MsiExplanation(deviceId, eventId, intid, undefined, links)
   const cpu = found(ITS_FOUND_CPU)
-  const lpi = intid - FIRST_LPI
-  links.push(
-    ...redistributorLinks(its.lpis, cpu, intid),
-    translatedLink(its, deviceId, eventId),
-    configurationLink(its.lpis.configuration, its.lpis.byteKnown(cpu, lpi), its.lpis.byteInMemory(cpu, lpi)),
-    pendingLink(its.lpis, cpu, intid),
-    ...forwardingLinks(its.lpis, path, cpu, intid),
-    ...doorbellLinks(its, intid),
-  )
+  links.push(...takenLinks(its.lpis, cpu, intid))
+  if (links.at(-1)?.holds) {
+    const candidate = lpiCandidate(its.lpis, cpu, intid)
+    links.push(
+      translatedLink(its, deviceId, eventId),
+      ...lpiLinks(its.lpis, cpu, intid),
+      distributorLink(path, candidate.group),
+      ...interfaceLinks(path, cpu, candidate),
+      ...doorbellLinks(its, intid),
+    )
+  }
   return new MsiExplanation(deviceId, eventId, intid, cpu, links)
 }
 
@@ -139,19 +126,6 @@ function explainVlpi(
   return new MsiExplanation(deviceId, eventId, intid, cpu, [...before, mapped, ...links], vpe)
 }
 
-function redistributorLinks(lpis: Lpis, cpu: number, intid: number): Link[] {
-  const isInForce = lpis.isInForce(cpu)
-  const enabled = link(
-    'LPIs',
-    isInForce,
-    `GICR_CTLR.EnableLPIs of CPU ${cpu} is ${isInForce ? 1 : 0}`,
-    'lpis-disabled',
-  )
-  const taken = lpis.takes(cpu, intid - FIRST_LPI)
-  const range = link('range', taken, `INTID ${intid}`, 'intid-out-of-range')
-  return isInForce ? [enabled, range] : [enabled]
-}
-
 function translatedLink({ messages }: Its, deviceId: number, eventId: number): Link {
   const waits = Array.from({ length: messages.count }, (_, n) => n).some(
     (n) => messages.deviceIdOf(n) >>> 0 === deviceId && messages.eventIdOf(n) >>> 0 === eventId,
@@ -160,49 +134,9 @@ function translatedLink({ messages }: Its, deviceId: number, eventId: number): L
   return link('translated', !waits, detail, 'not-translated')
 }
 
-function pendingLink(lpis: Lpis, cpu: number, intid: number): Link {
-  const isPending = lpis.isPending(cpu, intid - FIRST_LPI)
-  return link('pending', isPending, isPending ? 'it is' : 'it is not', 'not-pending')
-}
-
-function forwardingLinks(lpis: Lpis, path: Path, cpu: number, intid: number): Link[] {
-  const { physical, redistributor, physicalInterface } = path
-  const { words } = physical
-  const pe = physical.peOf(cpu)
-  const at = pe + PHYSICAL_INTERFACE
-  const controls = words[at + CONTROLS]
-  const isForwarded = (physical.groupsInForce() & GICD_CTLR_EnableGrp1) !== 0
-  const isAsleep = redistributor.isAsleep(pe)
-  const isGroupOn = (controls & VMCR_VENG1) !== 0
-  const hppi = physicalInterface.highestPending(at)
-  const first = firstOf(lpis, cpu, hppi)
-  const priority = lpis.configuration.priorityOf(lpis.byteKnown(cpu, intid - FIRST_LPI))
-  const running = physicalInterface.runningPriority(words, at)
-  const preempts = running === PRIORITY_IDLE || physicalInterface.preemptsRunning(controls, hppi, running)
-  return [
-    link('distributor', isForwarded, `GICD_CTLR.EnableGrp1 is ${isForwarded ? 1 : 0}`, 'distributor-off'),
-    link('awake', !isAsleep, `GICR_WAKER.ChildrenAsleep is ${isAsleep ? 1 : 0}`, 'asleep'),
-    link('group', isGroupOn, `ICC_IGRPEN1_EL1 is ${isGroupOn ? 1 : 0}`, 'group-off'),
-    link('first', first === intid, first === undefined ? 'none is' : `${intidName(first)} is`, 'outranked'),
-    link(
-      'priority mask',
-      priority < VMCR_VPMR(controls),
-      `priority ${hex(priority)}; ICC_PMR_EL1 is ${hex(VMCR_VPMR(controls))}`,
-      'priority-masked',
-    ),
-    link('running priority', preempts, `ICC_RPR_EL1 is ${hex(running)}`, 'running-priority'),
-  ]
-}
-
 /** What an LPI that is a doorbell stands for. It is said of doorbells only, and keeps none from being signalled. */
 function doorbellLinks(its: Its, intid: number): Link[] {
   if (!its.vpes) return []
   const owners = doorbellOwners(its, intid)
   return owners.length === 0 ? [] : [link('doorbell', true, `of ${owners.join('; ')}`, 'signalled')]
-}
-
-/** The INTID of a CPU's highest priority pending interrupt. */
-function firstOf(lpis: Lpis, cpu: number, hppi: number): number | undefined {
-  if (hppi === 0) return undefined
-  return HPPI_INTID(hppi) === FIRST_LPI ? FIRST_LPI + rankLpi(lpis.highest(cpu)) : HPPI_INTID(hppi)
 }

@@ -13,9 +13,11 @@ import {
 } from '../arch/ich-registers.ts'
 import { FIRST_LPI, INTID_NONE, intidName } from '../arch/intid.ts'
 import { hex } from '../errors/printed.ts'
+import { link } from './condition-table.ts'
 import { PRIORITY_IDLE } from './cpu-interface/cpu-interface.ts'
 import type { VirtualInterface } from './cpu-interface/virtual-interface.ts'
-import { configurationLink, type Link, link } from './msi-reasons.ts'
+import { configurationLink } from './delivery-links.ts'
+import type { Link } from './msi-reasons.ts'
 import { ICH_HCR, ICH_LR, ICH_VMCR, type Pe } from './records/pe.ts'
 import {
   BECOMING_RESIDENT,

@@ -347,7 +347,7 @@ export class Gic {
     return this.state.words[this.silicon.peOf(cpu) + PE_LINES]
   }
 
-  /** Whether an effect is pending, with `writeEffects` or `maintenanceInterrupt: 'lagging'`. */
+  /** Whether there are any {@link effects}, with `writeEffects` or `maintenanceInterrupt: 'lagging'`. */
   get writesPending(): boolean {
     return this.silicon.isWritePending
   }

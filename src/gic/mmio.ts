@@ -194,7 +194,7 @@ export class Mmio {
     return this.frameOf(address)
   }
 
-  /** The CPU whose redistributor is at an address. */
+  /** The number of the frame at an address: a CPU's, or one of the negative ones. */
   private frameOf(address: number): number {
     const { gicd, gicr, cpus, its } = this.distributor.physical.config
     if (address >= gicd && address < gicd + GICD_SIZE) return GICD_FRAME

@@ -1,7 +1,6 @@
 /** The conditions for a message to raise an IRQ, and the closed list of reasons why it does, or does not. */
-import { hex } from '../errors/printed.ts'
+import { link } from './condition-table.ts'
 import { TRANSLATED, type TranslationFault, translationFaults } from './config/translation-faults.ts'
-import { LPI_ENABLE, type LpiConfiguration } from './lpi/lpi-configuration.ts'
 
 /** Why a message does, or does not, raise an IRQ: see {@link msiReasons}. */
 export type MsiReason =
@@ -73,34 +72,8 @@ export interface Link extends MsiCondition {
   readonly reason: MsiReason
 }
 
-/** A link of the chain. */
-export const link = (name: string, holds: boolean, detail: string, reason: MsiReason): Link => ({
-  name,
-  holds,
-  detail,
-  reason,
-})
-
 /** One by what a look into the tables has found. */
 export function translationLink(name: string, what: string, fault: number): Link {
   if (fault === TRANSLATED) return link(name, true, `${what} is mapped`, 'signalled')
   return link(name, false, what, translationFaults[fault])
 }
-
-/** The configuration that a redistributor goes by; what is in memory counts only for an LPI that was never used. */
-export function configurationLink(configuration: LpiConfiguration, known: number, memory: number): Link {
-  const inMemory = `in memory ${memory < 0 ? 'nothing answers' : configurationOf(configuration, memory)}`
-  if (known === 0) return link('configuration', isEnabled(memory), `not read yet; ${inMemory}`, 'disabled')
-  const reason = isEnabled(memory) ? 'configuration-stale' : 'disabled'
-  return link(
-    'configuration',
-    isEnabled(known),
-    `${configurationOf(configuration, known)}; ${inMemory}`,
-    reason,
-  )
-}
-
-const isEnabled = (byte: number): boolean => byte >= 0 && (byte & LPI_ENABLE) !== 0
-
-const configurationOf = (configuration: LpiConfiguration, byte: number): string =>
-  `${isEnabled(byte) ? 'enabled' : 'disabled'}, priority ${hex(configuration.priorityOf(byte))}`

@@ -12,7 +12,7 @@ export type { PoolLayout } from './key-tree.ts'
 /** The words beside the records. */
 export const slotPoolRows = {
   POOL_FREE: {
-    name: 'used',
+    name: 'free',
     class: 'normalised',
     by: [],
     says: 'The lowest slot that may be free, less one.',

@@ -2,7 +2,7 @@
 import { FIRST_LPI } from '../../arch/intid.ts'
 import { TRANSLATED } from '../config/translation-faults.ts'
 import type { Its } from '../its/its.ts'
-import { LPI_COUNT, LPI_PROPBASER } from '../lpi/lpi-records.ts'
+import { LPI_PROPBASER } from '../lpi/lpi-records.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import { VPE_VCONF } from '../vpe/vpe-offsets.ts'
 import type { Vpes } from '../vpe/vpes.ts'
@@ -76,16 +76,13 @@ export class ConfigurationTables {
     return { address: (vpes.vptLow >>> 0) + vpes.vptHigh * HIGH, bytes: (FIRST_LPI + vpes.count) / 8 }
   }
 
-  /** The byte of the interrupt that an ITS has found. */
+  /** The byte of the interrupt that an ITS has found. Its INTID is what is in the ITT, which software may have written. */
   private addressOf({ tables, found }: Its): number {
     const lpi = found.intid - FIRST_LPI
-    if (tables.isVirtual) {
-      const table = this.virtualTableAt(found.cpu)
-      return table === NOWHERE ? NOWHERE : table + lpi
-    }
     const { lpis } = this
-    const isTaken = lpi < lpis.words[lpis.recordOf(found.cpu) + LPI_COUNT]
-    return isTaken ? this.tableOf(found.cpu) + lpi : NOWHERE
+    if (!tables.isVirtual) return lpis.takes(found.cpu, lpi) ? this.tableOf(found.cpu) + lpi : NOWHERE
+    const table = lpi >>> 0 < lpis.existing ? this.virtualTableAt(found.cpu) : NOWHERE
+    return table === NOWHERE ? NOWHERE : table + lpi
   }
 
   private tableOf(cpu: number): number {

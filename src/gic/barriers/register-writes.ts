@@ -5,8 +5,9 @@
 import { GICD_CTLR_nASSGIreq, GICD_CTLR_RWP } from '../../arch/gicd-registers.ts'
 import { GICR_CTLR_EnableLPIs, GICR_CTLR_RWP, GICR_VPROPBASER_HIGH_Valid } from '../../arch/gicr-registers.ts'
 import { IROUTER } from '../distributor/distributor.ts'
-import { ICFGR, IGROUPR, IPRIORITYR, ISENABLER } from '../distributor/interrupt-registers.ts'
+import { ICENABLER, ICFGR, IGROUPR, IPRIORITYR, ISENABLER } from '../distributor/interrupt-registers.ts'
 import { SGI_BASE } from '../distributor/redistributor.ts'
+import { GROUPS } from '../interrupts/physical-interrupts.ts'
 import { type Access, type Registers, upperHalf } from './access.ts'
 import {
   GROUPS_DISABLED,
@@ -18,8 +19,6 @@ import {
 } from './barrier-records.ts'
 import type { Reports } from './reports.ts'
 
-const GROUPS = 3
-const ICENABLER = 0x180
 /** What configures interrupts: offset and bits of an interrupt, by name. */
 const CONFIGURING: Readonly<Record<string, readonly [offset: number, bits: number]>> = {
   IGROUPR: [IGROUPR, 1],

@@ -12,6 +12,12 @@ export const defaultAffinity = (cpu: number): number => ((cpu >> 4) << 8) | (cpu
  */
 export const numberOf = (affinity: number): number => ((affinity >>> 8) << 4) | (affinity & 15)
 
+/**
+ * The bits of an affinity in which PEs agree that have something in common, by a field such as GICR_TYPER.CommonLPIAff or
+ * GITS_TYPER.SVPET: none, Aff3, Aff3.Aff2, or Aff3.Aff2.Aff1.
+ */
+export const COMMON_AFFINITY = [0, 0xff00_0000 | 0, 0xffff_0000 | 0, 0xffff_ff00 | 0] as const
+
 export class Affinities {
   /** The affinities by CPU. */
   readonly values: Int32Array

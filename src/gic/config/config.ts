@@ -11,7 +11,7 @@ import {
   shownInHex,
 } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
-import { defaultAffinity } from './affinities.ts'
+import { COMMON_AFFINITY, defaultAffinity } from './affinities.ts'
 import { chooseFrom, type ProfileName, type SiliconChoices } from './choices.ts'
 import { checkIts, type ItsConfig, itsSize } from './its-config.ts'
 
@@ -222,9 +222,6 @@ function checkSize(config: CheckedGicConfig): void {
   if (lpis <= most) return
   throw new VgicError('config', `lpis must be at most ${most} with ${cpus} cpus, but is ${lpis}.`)
 }
-
-/** The bits of an affinity that redistributors with a common LPI configuration agree in, by CommonLPIAff. */
-const COMMON_AFFINITY = [0, 0xff00_0000 | 0, 0xffff_0000 | 0, 0xffff_ff00 | 0] as const
 
 /** The group of redistributors with a common LPI configuration that a CPU is in, from 0 on, by CPU: CommonLPIAff. */
 export function lpiGroups({

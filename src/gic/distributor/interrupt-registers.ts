@@ -13,6 +13,7 @@ import { ACTIVE, ENABLE, GROUP, LATCH } from '../records/interrupts.ts'
  */
 export const IGROUPR = 0x80
 export const ISENABLER = 0x100
+export const ICENABLER = 0x180
 export const ISACTIVER = 0x300
 export const ICACTIVER = 0x380
 export const IPRIORITYR = 0x400
@@ -64,7 +65,7 @@ export function interruptRows<M extends Interrupts>(
     bitmap('ISENABLER', ISENABLER, isEnabled, ({ physical }, owner, first, _count, value) =>
       physical.enable(owner, first, value),
     ),
-    bitmap('ICENABLER', 0x180, isEnabled, (machine, owner, first, _count, value) => {
+    bitmap('ICENABLER', ICENABLER, isEnabled, (machine, owner, first, _count, value) => {
       if (machine.physical.disable(owner, first, value)) machine.beginDisabling(owner)
     }),
     bitmap('ISPENDR', 0x200, isPending, ({ physical }, owner, first, _count, value) =>

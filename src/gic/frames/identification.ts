@@ -1,7 +1,7 @@
 /** The identification registers that every frame ends with (IHI 0069, "Identification registers"). */
 import { type RegisterRow, readOnly } from './register-map.ts'
 
-/** GICD_IIDR and GICR_IIDR: JEP106 code of Arm, no product. */
+/** GICD_IIDR, GICR_IIDR and GITS_IIDR: JEP106 code of Arm, no product. */
 export const IIDR = 0x43b
 /** PIDR4 to PIDR7, then PIDR0 to PIDR3 without the fields that differ between frames, then CIDR0 to CIDR3. */
 const PIDR4 = 0x44

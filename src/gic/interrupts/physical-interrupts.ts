@@ -33,7 +33,7 @@ import {
   STALE,
 } from '../records/interrupts.ts'
 import { asPe, GICR_BLOCK, type Pe } from '../records/pe.ts'
-import { candidatesOf } from './interrupt-block.ts'
+import { candidatesOf, pendingOf } from './interrupt-block.ts'
 
 /** The owner of SPIs. */
 export const DISTRIBUTOR = 0
@@ -134,9 +134,7 @@ export class PhysicalInterrupts {
   /** `ISPENDR<n>`: the pending interrupts. */
   readPending(owner: Owner, first: number): number {
     const block = this.blockOf(owner, first)
-    if (block === 0) return 0
-    const { words } = this
-    return words[block + LATCH] | (words[block + LINE] & ~words[block + EDGE])
+    return block === 0 ? 0 : pendingOf(this.words, block)
   }
 
   /** Sets interrupts in a bitmap. */

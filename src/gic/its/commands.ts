@@ -24,6 +24,7 @@ import {
   DEVICE_OOR,
   ID_OOR,
   INVALID_COMMAND,
+  ITE_INVALID,
   ITEVCPU_INVALID,
   ITS_CLEAR,
   ITS_DISCARD,
@@ -46,6 +47,10 @@ import {
 } from '../../arch/its-commands.ts'
 import {
   COLLECTION_UNMAPPED,
+  DEVICE_OUT_OF_RANGE,
+  DEVICE_UNMAPPED,
+  EVENT_OUT_OF_RANGE,
+  EVENT_UNMAPPED,
   MEMORY_REFUSED,
   TRANSLATED,
   VPE_UNMAPPED,
@@ -136,7 +141,7 @@ export class Commands {
 }
 
 /** What ends a command that cannot have what it looked for in the tables: `error`, or a stall if memory refused it. */
-export const failed = (fault: number, error: number): number => (fault === MEMORY_REFUSED ? STALL : error)
+const failed = (fault: number, error: number): number => (fault === MEMORY_REFUSED ? STALL : error)
 const ended = (fault: number, error: number): number => (fault === TRANSLATED ? DONE : failed(fault, error))
 /** A command that has come to its end stalls if memory has refused anything of it: a virtual pending table is memory. */
 export const finished = ({ tables }: Commands, end: number): number =>
@@ -145,11 +150,35 @@ export const finished = ({ tables }: Commands, end: number): number =>
 export const missed = ({ tables }: Commands, error: number): number =>
   tables.memory.takeRefusal() ? STALL : error
 
+/** By fault, the error of a command that looks for a device, for an event of it and for where that goes. */
+const errorOfFault: Readonly<Record<number, number>> = {
+  [DEVICE_OUT_OF_RANGE]: DEVICE_OOR,
+  [DEVICE_UNMAPPED]: UNMAPPED_DEVICE,
+  [EVENT_OUT_OF_RANGE]: ID_OOR,
+  [EVENT_UNMAPPED]: UNMAPPED_INTERRUPT,
+  [COLLECTION_UNMAPPED]: ITE_INVALID,
+  [VPE_UNMAPPED]: ITEVCPU_INVALID,
+}
+
 /** Looks for the interrupt of the command's event, and where it goes. */
 export function translate({ found, deviceId, eventId }: Commands): number {
   const fault = found.find(deviceId, eventId)
-  if (fault === COLLECTION_UNMAPPED) return UNMAPPED_COLLECTION
-  return ended(fault, fault === VPE_UNMAPPED ? ITEVCPU_INVALID : UNMAPPED_INTERRUPT)
+  return ended(fault, errorOfFault[fault])
+}
+
+/** Looks for the device of the command, which is to map an event of it. */
+export function findDevice({ tables, deviceId, eventId }: Commands): number {
+  const fault = tables.findDevice(deviceId)
+  if (fault !== TRANSLATED) return failed(fault, errorOfFault[fault])
+  return tables.hasEvent(eventId) ? DONE : ID_OOR
+}
+
+/** Looks for the CPU of a collection that has to be mapped. */
+function findCollection({ tables, icid }: Commands): number {
+  const fault = tables.findCollection(icid)
+  if (fault !== COLLECTION_UNMAPPED) return ended(fault, UNMAPPED_COLLECTION)
+  const room = tables.hasCollection(icid)
+  return room === TRANSLATED ? UNMAPPED_COLLECTION : failed(room, COLLECTION_OOR)
 }
 
 function mapd({ tables, deviceId, size, valid, addressLow, addressHigh }: Commands): number {
@@ -169,10 +198,10 @@ function mapc(command: Commands): number {
 const mapti = (command: Commands): number => mapEvent(command, command.pIntid)
 const mapi = (command: Commands): number => mapEvent(command, command.eventId)
 
-function mapEvent({ tables, lpis, deviceId, eventId, icid }: Commands, intid: number): number {
-  const fault = tables.findDevice(deviceId)
-  if (fault !== TRANSLATED) return failed(fault, UNMAPPED_DEVICE)
-  if (!tables.hasEvent(eventId)) return ID_OOR
+function mapEvent(command: Commands, intid: number): number {
+  const { tables, lpis, eventId, icid } = command
+  const end = findDevice(command)
+  if (end !== DONE) return end
   if (intid < FIRST_LPI || intid >= lpis.intidEnd) return PHYSICALID_OOR
   const room = tables.hasCollection(icid)
   if (room !== TRANSLATED) return failed(room, COLLECTION_OOR)
@@ -185,8 +214,8 @@ function movi(command: Commands): number {
   if (end !== DONE) return end
   if (tables.isVirtual) return UNMAPPED_INTERRUPT
   const from = found.cpu
-  const fault = tables.findCollection(icid)
-  if (fault !== TRANSLATED) return failed(fault, UNMAPPED_COLLECTION)
+  const missing = findCollection(command)
+  if (missing !== DONE) return missing
   const { intid, cpu } = found
   if (tables.mapEvent(eventId, intid, icid) !== TRANSLATED) return STALL
   lpis.move(from, cpu, intid - FIRST_LPI)
@@ -229,8 +258,8 @@ function inv(command: Commands): number {
 }
 
 function invall(command: Commands): number {
-  const fault = command.tables.findCollection(command.icid)
-  if (fault !== TRANSLATED) return failed(fault, UNMAPPED_COLLECTION)
+  const missing = findCollection(command)
+  if (missing !== DONE) return missing
   command.lpis.invalidateAll(command.found.cpu)
   return DONE
 }

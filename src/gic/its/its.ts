@@ -155,7 +155,7 @@ export class Its {
   }
 
   readCtlr(): number {
-    const isBusy = (this.isBusyWhileEnabled && this.isEnabled) || this.isPending
+    const isBusy = (this.isBusyWhileEnabled && this.isEnabled) || this.isBusy
     return this.words[this.its + GITS_CTLR] | this.numberBits | (isBusy ? 0 : GITS_CTLR_Quiescent)
   }
 
@@ -310,9 +310,14 @@ export class Its {
     return false
   }
 
-  /** Whether messages or commands are still to be dealt with. */
-  get isPending(): boolean {
+  /** Whether messages or commands are still to be dealt with: GITS_CTLR.Quiescent is 0. */
+  private get isBusy(): boolean {
     return this.messages.count > 0 || this.queue.isReady
+  }
+
+  /** Whether one of them can be dealt with next: not while a VMOVP waits for another ITS, to which it may never be sent. */
+  get isPending(): boolean {
+    return this.messages.count > 0 || this.isCommandReady
   }
 
   /** Translates all messages: where they lag, before all ITSs complete their commands. */

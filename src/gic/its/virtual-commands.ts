@@ -33,8 +33,8 @@ import {
   COMMAND_VSGI_Group,
   COMMAND_VSGI_Priority,
   COMMAND_VSGI_vINTID,
+  commandName,
   ID_IS_PHYSICAL,
-  ID_OOR,
   ITS_INVDB,
   ITS_VINVALL,
   ITS_VMAPI,
@@ -44,23 +44,21 @@ import {
   ITS_VMOVP,
   ITS_VSGI,
   ITS_VSYNC,
-  itsCommands,
   PHYSICALID_OOR,
   PROCNUM_OOR,
-  UNMAPPED_DEVICE,
   VCPU_INVALID,
   VCPU_OOR,
   VIRTUALID_OOR,
   VPTSIZE_OOR,
 } from '../../arch/its-commands.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
-import { TRANSLATED } from '../config/translation-faults.ts'
+import { MEMORY_REFUSED, TRANSLATED } from '../config/translation-faults.ts'
 import { NO_ENTRY } from '../vpe/table-lookup.ts'
 import type { Vpes } from '../vpe/vpes.ts'
 import {
   type Commands,
   DONE,
-  failed,
+  findDevice,
   finished,
   missed,
   STALL,
@@ -73,7 +71,6 @@ import type { VpeMoves } from './vpe-moves.ts'
 
 /** VPT_size, with the RES0 bits above it: where they are set, it asks for more bits than there are. */
 const VPT_SIZE = 0xff
-const CODE_OF = new Map(itsCommands.map(({ name, opcode }) => [opcode, name]))
 
 export class VirtualCommands {
   /** By opcode: an array without holes. */
@@ -108,13 +105,14 @@ export class VirtualCommands {
     this.byOpcode = Array.from({ length: 0x100 }, (_, opcode) => commands[opcode])
   }
 
-  /** Looks for a vPE that the ITS has mapped; `error` if it has not. */
+  /** Looks for a vPE that the ITS has mapped; `error` if it has not. VCPU_INVALID is of a vPE that the table has room for. */
   private find(command: Commands, vpe: number, error: number): number {
     const fault = this.entries.find(vpe)
     if (fault === TRANSLATED) return DONE
-    const end = failed(fault, error)
-    if (end === error) this.vpes.unpredictable.use('command-unmapped', nameOf(command), undefined)
-    return end
+    if (fault === MEMORY_REFUSED) return STALL
+    this.vpes.unpredictable.use('command-unmapped', nameOf(command), undefined)
+    const hasRoom = error !== VCPU_INVALID || this.entries.entryOf(vpe) !== NO_ENTRY
+    return missed(command, hasRoom ? error : VCPU_OOR)
   }
 
   private vmapp(command: Commands): number {
@@ -178,10 +176,9 @@ export class VirtualCommands {
   }
 
   private vmapti(command: Commands, vintid: number): number {
-    const { tables, deviceId, eventId } = command
-    const fault = tables.findDevice(deviceId)
-    if (fault !== TRANSLATED) return failed(fault, UNMAPPED_DEVICE)
-    if (!tables.hasEvent(eventId)) return ID_OOR
+    const { tables, eventId } = command
+    const end = findDevice(command)
+    if (end !== DONE) return end
     const doorbell = this.hasNoDoorbells ? INTID_NONE : command.word(COMMAND_DBELL)
     if (!this.isDoorbell(doorbell)) return PHYSICALID_OOR
     if ((vintid - FIRST_LPI) >>> 0 >= this.vpes.resident.existing) return VIRTUALID_OOR
@@ -270,4 +267,4 @@ export class VirtualCommands {
 }
 
 const vpeOf = (command: Commands): number => COMMAND_VPEID(command.word(3))
-const nameOf = (command: Commands): string => CODE_OF.get(command.opcode) ?? ''
+const nameOf = (command: Commands): string => commandName(command.opcode) ?? ''

@@ -11,6 +11,7 @@
  * 15:0, and which ITSs have the vPE mapped, bit 16 + n for ITS n; vpe/vpe-entry.ts has the others. The redistributors
  * that do not share it have theirs in the table of their GICR_VPROPBASER.
  */
+import { COMMON_AFFINITY } from '../config/affinities.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import { MEMORY_REFUSED, TRANSLATED, VPE_UNMAPPED } from '../config/translation-faults.ts'
 import { NO_ENTRY } from '../vpe/table-lookup.ts'
@@ -25,9 +26,6 @@ const VPT_HIGH = 0xfffff
 const VPT_SIZE_SHIFT = 20
 const VPT_SIZE = 0x1f
 const MAPPED_SHIFT = 16
-
-/** The bits of an affinity in which an ITS and redistributors that share a table agree, by SVPET; 0 stands for none. */
-const SHARED_AFFINITY = [0, 0xff00_0000 | 0, 0xffff_0000 | 0, 0xffff_ff00 | 0] as const
 
 export class VpeEntries {
   readonly words: Int32Array
@@ -45,7 +43,7 @@ export class VpeEntries {
     { its, affinities, cpus }: CheckedGicConfig,
   ) {
     const { svpet, affinity } = its[number]
-    const mask = SHARED_AFFINITY[svpet]
+    const mask = COMMON_AFFINITY[svpet]
     this.words = tables.words
     this.its = tables.its
     this.mapped = 1 << (MAPPED_SHIFT + number)

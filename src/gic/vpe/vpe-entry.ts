@@ -15,8 +15,7 @@
  */
 export const VPE_ENTRY_SHIFT = 5
 
-/** Byte offsets. */
-export const ENTRY_ITS = 0
+/** Byte offsets; the word at 0 is the ITSs'. */
 export const ENTRY_FLAGS = 4
 export const ENTRY_VPT = 8
 export const ENTRY_VCONF = 16

@@ -16,7 +16,6 @@ import {
   ENTRY_FLAGS,
   ENTRY_VCONF,
   ENTRY_VPT,
-  entryCpu,
   VPE_ALLOCATED,
   VPE_ENTRY_SHIFT,
   VPE_REQUEST,
@@ -97,11 +96,6 @@ export class VpeTable {
 
   get flags(): number {
     return this.words[this.common + NAMED_FLAGS]
-  }
-
-  /** The CPU that it is mapped to. */
-  get cpu(): number {
-    return entryCpu(this.flags)
   }
 
   writeFlags(flags: number): void {

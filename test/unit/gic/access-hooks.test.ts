@@ -139,6 +139,17 @@ describe("a guest's error", () => {
     ])
   })
 
+  it.each([-1, -8, Number.NEGATIVE_INFINITY, Number.NaN, 0, 0.5, 16])(
+    'may have any size, as %d: nothing comes of it',
+    (size) => {
+      const { gic, accesses, errors } = watched()
+      expect(gic.readMmio(GICD, size)).toBe(0)
+      gic.writeMmio(GICD, size, 0xffff_ffff)
+      expect(errors).toMatchObject([{ error: 'size' }, { error: 'size' }])
+      expect(accesses).toMatchObject([{ value: 0n }, { value: 0xffff_ffffn }])
+    },
+  )
+
   it('is none of what one Security state or a missing feature makes RAZ/WI, nor of what a driver does right', () => {
     const { gic, errors } = watched()
     gic.writeMmio(GICD + 0xd04, 4, ONES)

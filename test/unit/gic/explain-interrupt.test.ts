@@ -4,10 +4,12 @@ import {
   decode,
   Gic,
   HCR_EL2,
+  ICC_AP1R0_EL1,
   ICC_IGRPEN1_EL1,
   ICC_PMR_EL1,
   ICH_HCR_EL2,
   type InterruptReason,
+  ichApr,
   ichLr,
   interruptReasons,
   listRegister,
@@ -246,6 +248,26 @@ describe('a dump', () => {
     expect(dump.its[0].devices).toMatchObject([{ deviceId: 1 }])
     expect(dump.its[0].registers['GITS_CTLR']).toMatch(/^0x/)
   })
+
+  it.each([
+    [5, 1],
+    [6, 2],
+    [7, 4],
+  ] as const)(
+    'has the active priorities of both interfaces: with %i preemption bits %i registers a group',
+    (bits, count) => {
+      const gic = new Gic({ cpus: 1, priorityBits: 8, preemptionBits: bits })
+      gic.writeSysreg(0, ICC_AP1R0_EL1 + count - 1, 0x8, 2)
+      gic.writeSysreg(0, ichApr(0, count - 1), 0x4, 2)
+      const [{ cpuInterface, virtualInterface }] = gic.dump().cpus
+      const registers = { ...cpuInterface, ...virtualInterface }
+      expect(registers).toMatchObject({
+        [`ICC_AP1R${count - 1}_EL1`]: '0x8',
+        [`ICH_AP0R${count - 1}_EL2`]: '0x4',
+      })
+      expect(Object.keys(registers).filter((name) => /_AP[01]R/.test(name))).toHaveLength(4 * count)
+    },
+  )
 
   it('has the interrupts that are enabled, pending, active or high, and no others', () => {
     const gic = new Gic({ cpus: 2 })

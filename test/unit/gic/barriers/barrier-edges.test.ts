@@ -271,6 +271,24 @@ describe('at the edge of a rule', () => {
     expect(driver.missing()).toEqual(heard)
   })
 
+  it.each([
+    ['an LPI', 0x4000_0010, at.config],
+    ['a vLPI', 0xc000_0010 | 0, at.vconf(0)],
+  ] as const)(
+    'an ITT entry that software has written has no configuration byte if its INTID is that of no LPI: %s',
+    (_, entry, table) => {
+      const driver = new Gicv4Driver({ version: '4.1', barriers: 'report' })
+      driver.mapVpe(0)
+      driver.ram.words.set(at.itt(1), entry)
+      const { ram, gic } = driver
+      gic.sendMsi(1, 0)
+      // Where the byte of INTID 16 would be if the table began with INTID 0.
+      ram.words.set(table + 0x10 - 8192, 0xa1)
+      gic.sendMsi(1, 0)
+      expect(driver.missing()).toEqual([])
+    },
+  )
+
   it('the SYNC of another ITS is none', () => {
     const other = 0x080c_0000
     const driver = new Gicv4Driver({ ...V3, barriers: 'report', its: [{ base: GITS }, { base: other }] })

@@ -141,7 +141,7 @@ describe('explainMsi', () => {
         '  translated        yes  no message waits',
         '  configuration     yes  enabled, priority 0xa0; in memory enabled, priority 0xa0',
         '  pending           yes  it is',
-        '  distributor       yes  GICD_CTLR.EnableGrp1 is 1',
+        '  distributor       yes  group 1; GICD_CTLR.EnableGrp1 is 1',
         '  awake             yes  GICR_WAKER.ChildrenAsleep is 0',
         '  group             yes  ICC_IGRPEN1_EL1 is 1',
         '  first             yes  LPI 8192 is',
@@ -160,6 +160,57 @@ describe('explainMsi', () => {
     expect(unused?.detail).toBe('not read yet; in memory enabled, priority 0xa0')
     const never = new ItsBoard({ cpus: 1 }).gic
     expect(never.explainMsi(7, 0)).toMatchObject({ reason: 'its-disabled', intid: undefined })
+  })
+
+  /** What it says of a condition. */
+  const conditionOf = ({ gic }: ItsBoard, asked: string) => {
+    const found = gic.explainMsi(1, 0).conditions.find(({ name }) => name === asked)
+    return found && [found.holds, found.detail]
+  }
+
+  it('weighs the priority of the LPI itself, whatever else is pending, and that in memory if it was never used', () => {
+    const board = mapped()
+    board.gic.sendMsi(1, 1)
+    board.ack()
+    expect(conditionOf(board, 'priority mask')).toEqual([true, 'priority 0xa0; ICC_PMR_EL1 is 0xf8'])
+    board.configure(8194, 0x10).send(its.mapti(1, 2, 8194, 0), its.int(1, 2))
+    expect(conditionOf(board, 'first')).toEqual([false, 'LPI 8194 is'])
+    expect(conditionOf(board, 'running priority')).toEqual([false, 'ICC_RPR_EL1 is 0x20'])
+  })
+
+  it('says nothing of the configuration of an LPI that its redistributor does not take, which names no table', () => {
+    for (const make of [machines['lpis-disabled'], machines['intid-out-of-range']]) {
+      const board = make()
+      // What would be the byte of LPI 8192, or 20,000, in a table at 0.
+      for (const at of [0, 11_808]) board.ram.byte(at, 0xa1)
+      expect(conditionOf(board, 'configuration')).toBeUndefined()
+    }
+  })
+
+  it('asks memory for addresses that there are, whatever INTID software has put into the ITT', () => {
+    const board = mapped()
+    const asked: number[] = []
+    board.ram.refuses = (address) => asked.push(address) === 0
+    for (const cpu of [0, 1]) board.gic.writeMmio(board.redistributor(cpu), 4, 0)
+    board.ram.words.set(place.itt(1), 0x4000_0000)
+    expect(board.gic.explainMsi(1, 0)).toMatchObject({ reason: 'lpis-disabled', intid: 0 })
+    expect(asked.filter((address) => address < place.config)).toEqual([])
+  })
+
+  it('has the bits that registers read as, and says what lags', () => {
+    const board = mapped({ writeEffects: 'lagging' })
+    board.gic.completeWrites()
+    board.gic.writeMmio(GICD, 4, 1)
+    expect(conditionOf(board, 'distributor')).toEqual([
+      true,
+      'group 1; GICD_CTLR.EnableGrp1 is 0, and its disabling is under way: RWP',
+    ])
+    board.gic.writeMmio(board.redistributor(0), 4, 0)
+    const lagging = 'and its effect is under way'
+    expect(conditionOf(board, 'LPIs')).toEqual([true, `GICR_CTLR.EnableLPIs of CPU 0 is 0, ${lagging}`])
+    board.gic.completeWrites()
+    board.gic.writeMmio(board.redistributor(0), 4, 1)
+    expect(conditionOf(board, 'LPIs')).toEqual([false, `GICR_CTLR.EnableLPIs of CPU 0 is 1, ${lagging}`])
   })
 
   it('needs an ITS and numbers of 32 bits', () => {

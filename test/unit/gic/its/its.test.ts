@@ -157,7 +157,7 @@ describe('commands', () => {
   it('hard case 36: MAPC with V=0 ignores RDbase', () => {
     const board = mapped()
     board.send(its.mapc(0, 0xffff, false), its.int(1, 0))
-    expect([board.commandErrors(), board.irq()]).toEqual([['INT_UNMAPPED_COLLECTION'], 0])
+    expect([board.commandErrors(), board.irq()]).toEqual([['INT_ITE_INVALID'], 0])
     board.send(its.mapc(0, 1), its.int(1, 0))
     expect([board.hppi(0), board.hppi(1)]).toEqual([SPURIOUS, 8192])
   })
@@ -165,7 +165,7 @@ describe('commands', () => {
   it('MAPD with V=0 ignores Size and ITT_addr, and unmaps all events; what is pending stays', () => {
     const board = mapped()
     board.send(its.int(1, 0), its.mapd(1, 31, 0x50, false), its.int(1, 1))
-    expect([board.commandErrors(), board.drain()]).toEqual([['INT_UNMAPPED_INTERRUPT'], [8192]])
+    expect([board.commandErrors(), board.drain()]).toEqual([['INT_UNMAPPED_DEVICE'], [8192]])
     // The ITT is memory: given back as it was it has its events.
     board.send(its.mapd(1, 4), its.int(1, 1))
     expect(board.drain()).toEqual([8193])
@@ -373,6 +373,7 @@ describe('commands', () => {
     ['MAPD_ITTSIZE_OOR', 0x01_0802, its.mapd(1, 16)],
     ['MAPC_PROCNUM_OOR', 0x01_0902, its.mapc(0, 2)],
     ['MAPC_COLLECTION_OOR', 0x01_0903, its.mapc(8192, 0)],
+    ['MAPTI_DEVICE_OOR', 0x01_0a01, its.mapti(8192, 0, 8192, 0)],
     ['MAPTI_UNMAPPED_DEVICE', 0x01_0a04, its.mapti(2, 0, 8192, 0)],
     ['MAPTI_ID_OOR', 0x01_0a05, its.mapti(1, 32, 8192, 0)],
     ['MAPTI_PHYSICALID_OOR', 0x01_0a06, its.mapti(1, 0, 8191, 0)],
@@ -380,17 +381,32 @@ describe('commands', () => {
     ['MAPI_ID_OOR', 0x01_0b05, its.mapi(1, 8192, 0)],
     ['MOVI_UNMAPPED_INTERRUPT', 0x01_0107, its.movi(1, 9, 0)],
     ['MOVI_UNMAPPED_COLLECTION', 0x01_0109, its.movi(1, 0, 9)],
-    ['INT_UNMAPPED_INTERRUPT', 0x01_0307, its.int(2, 0)],
+    ['MOVI_COLLECTION_OOR', 0x01_0103, its.movi(1, 0, 8192)],
+    ['INT_UNMAPPED_DEVICE', 0x01_0304, its.int(2, 0)],
+    ['INT_ID_OOR', 0x01_0305, its.int(1, 32)],
+    ['INT_UNMAPPED_INTERRUPT', 0x01_0307, its.int(1, 9)],
+    ['INT_ITE_INVALID', 0x01_0310, its.int(1, 2)],
+    ['CLEAR_DEVICE_OOR', 0x01_0501, its.clear(0x1_0000, 0)],
+    ['CLEAR_ID_OOR', 0x01_0505, its.clear(1, 32)],
+    ['CLEAR_ITE_INVALID', 0x01_0510, its.clear(1, 2)],
     ['CLEAR_UNMAPPED_INTERRUPT', 0x01_0507, its.clear(1, 9)],
+    ['INV_DEVICE_OOR', 0x01_0c01, its.inv(8192, 0)],
+    ['INV_UNMAPPED_DEVICE', 0x01_0c04, its.inv(2, 0)],
+    ['INV_ID_OOR', 0x01_0c05, its.inv(1, 32)],
     ['INV_UNMAPPED_INTERRUPT', 0x01_0c07, its.inv(1, 9)],
+    ['INV_ITE_INVALID', 0x01_0c10, its.inv(1, 2)],
+    ['INVALL_COLLECTION_OOR', 0x01_0d03, its.invall(8192)],
     ['INVALL_UNMAPPED_COLLECTION', 0x01_0d09, its.invall(9)],
     ['MOVALL_PROCNUM_OOR', 0x01_0e01, its.movall(0, 2)],
     ['MOVALL_PROCNUM_OOR', 0x01_0e01, its.movall(2, 0)],
+    ['DISCARD_DEVICE_OOR', 0x01_0f01, its.discard(8192, 0)],
+    ['DISCARD_ID_OOR', 0x01_0f05, its.discard(1, 32)],
     ['DISCARD_UNMAPPED_INTERRUPT', 0x01_0f07, its.discard(1, 9)],
     ['SYNC_PROCNUM_OOR', 0x01_0502, its.sync(2)],
   ])('%s, %i: nothing changes but GITS_CREADR', (name, code, command) => {
     const board = mapped()
-    board.send(its.int(1, 0))
+    // Event 2 is in a collection that goes to no redistributor.
+    board.send(its.int(1, 0), its.mapti(1, 2, 8194, 9))
     const tables = new Map(board.ram.words)
     const before = board.gic.snapshot()
     board.send(command)

@@ -123,6 +123,8 @@ describe.each(versions)('a vPE on GICv%s', (version) => {
     expect(board.errors()).toEqual(['VMAPP_VCPU_OOR'])
     board.mapVlpi(0, 0x1000, VLPI)
     expect(board.errors()).toEqual(['VMAPTI_VCPU_OOR', 'INV_UNMAPPED_INTERRUPT'])
+    board.vsync(0x1000).vsync(2)
+    expect(board.errors()).toEqual(['VSYNC_VCPU_OOR', 'VSYNC_VCPU_INVALID'])
   })
 
   it('of a level 1 entry that is not valid is not mapped; once it is valid the same command works (21)', () => {
@@ -181,7 +183,7 @@ describe('VMAPTI and VMAPI', () => {
     board.mapVlpi(1, 1, 65_536)
     expect(board.errors()).toEqual(['VMAPTI_VIRTUALID_OOR', 'INV_UNMAPPED_INTERRUPT'])
     board.mapVlpi(32, 1, VLPI)
-    expect(board.errors()).toEqual(['VMAPTI_ID_OOR', 'INV_UNMAPPED_INTERRUPT'])
+    expect(board.errors()).toEqual(['VMAPTI_ID_OOR', 'INV_ID_OOR'])
     board.mapVlpi(0, 1, VLPI, { device: 2 })
     expect(board.errors()).toContain('VMAPTI_UNMAPPED_DEVICE')
   })

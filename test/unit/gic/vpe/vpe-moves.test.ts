@@ -121,11 +121,14 @@ describe.each(['4.0', '4.1'] as const)('VMOVP of GICv%s with GITS_TYPER.VMOVP = 
 
   it('that waits is no effect that could be complete next, where they lag', () => {
     const board = both({ writeEffects: 'lagging' }).vmovp(1, 1, { list: 0b11, sequence: 3 })
-    expect(board.gic.effects()).toEqual([])
+    expect([board.gic.effects(), board.gic.writesPending]).toEqual([[], false])
     board.wait()
     expect(board.isIdle(0)).toBe(false)
     board.vmovp(1, 1, { its: 1, list: 0b11, sequence: 3 })
-    expect(board.gic.effects()).toEqual(['ITS[0] command', 'ITS[1] command'])
+    expect([board.gic.effects(), board.gic.writesPending]).toEqual([
+      ['ITS[0] command', 'ITS[1] command'],
+      true,
+    ])
     board.gic.complete('ITS[1] command')
     expect([board.isIdle(0), board.isIdle(1)]).toEqual([true, true])
   })
