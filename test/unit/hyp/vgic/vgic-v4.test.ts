@@ -173,6 +173,25 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
     expect(acknowledged.filter((intid) => intid !== undefined)).toEqual([VLPI])
   })
 
+  it('is not forwarded as an LPI that goes to no vCPU, since another event made it in no mapped collection', () => {
+    const machine = scenario('an LPI of no vCPU')
+      .gic({ version, cpus: 1, memoryLines: 256 })
+      .vm({ vcpus: 1, frames: { its: GITS } })
+      .vlpi({ device: DEVICE, event: 0 })
+      .guest(0, (guest) => {
+        const its = guest.its().boot(1).configure(VLPI).mapDevice(DEVICE).mapCollection(0, 0)
+        its.mapEvent(DEVICE, 1, VLPI, 1).mapEvent(DEVICE, 0, VLPI, 0)
+        guest.hvc()
+      })
+      .machine()
+    runToHvc(machine)
+    const { forwarding } = v4Of(machine)
+    const v = machine.hypervisor.vcpu(0)
+    forwarding.bind(v, 0)
+    const commands = commandsOf(machine, () => expect(forwarding.forward(v, 0)).toBe(false))
+    expect([commands, forwarding.isForwarded(0), forwarding.lpiOf(0)]).toEqual([[], false, 0])
+  })
+
   it('takes the pending state of its LPI along when it is forwarded', () => {
     const machine = driven(version, () => {}).machine()
     runToHvc(machine)
