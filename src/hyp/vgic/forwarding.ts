@@ -127,7 +127,7 @@ export class Forwarding implements ForwardedLpis {
   injectByHost(n: number): void {
     const at = this.forwardAt(n)
     const irq = this.its.translate(0, this.words[at + FORWARD_DEVICE], this.words[at + FORWARD_EVENT])
-    if (irq !== 0) this.apLists.inject(irq, 1)
+    if (irq !== 0 && !this.its.raiseForwarded(irq)) this.apLists.inject(irq, 1)
   }
 
   /**

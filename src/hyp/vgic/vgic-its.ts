@@ -498,12 +498,6 @@ export class VgicIts {
     return cached !== 0 ? cached : this.resolve(n, deviceId, eventId)
   }
 
-  /** The vCPU whose record this is, by GITS_TRANSLATER's message; 0 if the message means nothing. */
-  signal(n: number, deviceId: number, eventId: number): Vcpu | 0 {
-    const irq = this.translate(n, deviceId, eventId)
-    return irq === 0 || this.raiseForwarded(irq) ? 0 : this.apLists.latch(irq)
-  }
-
   /** An LPI that hardware delivers becomes pending there; false for another. */
   raiseForwarded(irq: Irq): boolean {
     if (this.words[irq + LPI_FORWARD] === 0) return false
