@@ -67,7 +67,7 @@ export const VCPU_LPIS_ENABLED = 53
 export const VCPU_FAULT_IPA = 54
 /** The guest register of a trapped MSR or of an MMIO access: bits 31:0 and 63:32. */
 export const VCPU_DATA = 56
-/** GICR_PENDBASER, without PTZ: two words. */
+/** GICR_PENDBASER, with PTZ, which a guest cannot read: two words. */
 export const VCPU_PENDBASER = 58
 /** In a prune that is not one step: the interrupt that is to go to another ap_list. */
 export const VCPU_MIGRANT = 60
