@@ -195,8 +195,8 @@ export class ItsVpes {
   }
 
   /**
-   * Makes a vCPU's vPE resident on the redistributor of the CPU that it is mapped to: the vCPU's. `groups` are the
-   * group enables of the guest's distributor, bit 0 for group 0, which are fields of GICv4.1's register.
+   * Makes a vCPU's vPE resident on the redistributor of the CPU that it is mapped to: the vCPU's. `group1` is EnableGrp1 of
+   * the guest's distributor, which is a field of GICv4.1's register.
    */
   makeResident(v: Vcpu, group1: boolean): void {
     const { words, seam } = this
@@ -342,7 +342,7 @@ export class ItsVpes {
     this.seam.readWord(v, rd + GICR_SYNCR)
   }
 
-  /** VSGI: the configuration of a vSGI; with `clear` its pending state goes instead. */
+  /** VSGI: the configuration of a vSGI, COMMAND_VSGI_ bits; with COMMAND_VSGI_Clear its pending state goes instead. */
   configureSgi(v: Vcpu, vpe: number, sgi: number, fields: number): void {
     this.driver.command(v, ITS_VSGI | fields, sgi, 0, vpe, 0, 0, 0)
     this.driver.vsync(v, vpe)

@@ -67,7 +67,7 @@ export const VCPU_LPIS_ENABLED = 53
 export const VCPU_FAULT_IPA = 54
 /** The guest register of a trapped MSR or of an MMIO access: bits 31:0 and 63:32. */
 export const VCPU_DATA = 56
-/** GICR_PENDBASER, without PTZ: two words. */
+/** GICR_PENDBASER, with PTZ, which a guest cannot read: two words. */
 export const VCPU_PENDBASER = 58
 /**
  * How much less the priority bits and the INTID bits of its ICC_CTLR_EL1 are than the host's, in their places:

@@ -343,7 +343,7 @@ export const vcpuRows = {
     wide: true,
     class: 'authoritative',
     by: [],
-    says: 'GICR_PENDBASER, without PTZ: two words.',
+    says: 'GICR_PENDBASER, with PTZ, which a guest cannot read: two words.',
   },
   VCPU_CTLR_LESS: {
     name: 'ctlrLess',

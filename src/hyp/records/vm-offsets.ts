@@ -28,8 +28,8 @@ export const VM_REVISION = 10
  */
 export const VM_ACCESSING = 11
 /**
- * While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines
- * are read, whichever vCPU's interrupt is accessed; otherwise 0.
+ * While an MMIO access is emulated from memory, as in Linux: the vCPU that makes it, whose timers' lines are
+ * read, whichever vCPU's interrupt is accessed; otherwise 0.
  */
 export const VM_RUNNING = 12
 /** Its handle. */

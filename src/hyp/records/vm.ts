@@ -74,7 +74,7 @@ export const vmRows = {
     name: 'running',
     class: 'observational',
     by: [],
-    says: "While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines are read, whichever vCPU's interrupt is accessed; otherwise 0.",
+    says: "While an MMIO access is emulated from memory, as in Linux: the vCPU that makes it, whose timers' lines are read, whichever vCPU's interrupt is accessed; otherwise 0.",
   },
 } as const satisfies Rows
 

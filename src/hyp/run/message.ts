@@ -47,6 +47,7 @@ export class Messages {
   run({ its, deviceId, eventId }: Message): boolean {
     const irq = this.its.translate(its, deviceId | 0, eventId | 0)
     if (irq === 0) return false
+    if (this.its.raiseForwarded(irq)) return true
     const { injection } = this
     let target: Vcpu | 0 = 0
     for (let pc: NextPc = this.program.msi; pc !== ENDED; pc = injection.after(pc, target))
@@ -99,15 +100,19 @@ export class Messages {
     }
   }
 
-  /** The program counter after a step. A message that means no LPI is dropped. */
+  /** The program counter after a step. A message that leaves no LPI to be injected is done when it is translated. */
   after(pc: NextPc, at: number, target: Vcpu | 0): NextPc {
     if (this.translates(pc) && this.words[at + MESSAGE_LPI] === 0) return ENDED
     return this.injection.after(pc, target)
   }
 
+  /**
+   * Finds the LPI. With GICv4 that may be one that hardware delivers, as the interrupt of another device: then it becomes
+   * pending there, and there is nothing to inject (vgic_its_trigger_msi).
+   */
   private translate(at: number, { its, deviceId, eventId }: Message, holds: boolean): void {
     const irq: Irq | 0 = this.its.translate(its, deviceId | 0, eventId | 0)
-    if (irq === 0) return
+    if (irq === 0 || this.its.raiseForwarded(irq)) return
     this.words[at + MESSAGE_LPI] = irq
     if (!holds) return
     this.words[at + MESSAGE_HOLDS] = 1

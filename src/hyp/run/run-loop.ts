@@ -74,7 +74,7 @@ const emulatesMmio = (step: number): boolean =>
 const comesToRest: ReadonlySet<number> = new Set([op.STEP_SLEEP, op.STEP_GUEST, ...waitingSteps])
 /**
  * Steps and superinstructions of a thread without coming to rest, after which it is taken never to: more than the longest
- * queue of an ITS has, of 32,768 commands.
+ * queue of an ITS has, of 32,768 commands. A notifier is taken never to end after as many.
  */
 const MAX_STEPS = 1_000_000
 
@@ -432,7 +432,8 @@ export class RunLoop extends FusedSteps {
   private runNotifier(v: Vcpu): void {
     const { words, table } = this
     let pc = words[v + VCPU_NOTIFIER]
-    while (pc !== ENDED) {
+    for (let left = MAX_STEPS; pc !== ENDED; left--) {
+      if (left === 0) throw endless(this.program)
       const at = pc << TABLE_SHIFT
       const fused = table[at + TABLE_FUSED]
       pc = fused > 0 ? performFused(this, fused, v, at) : table[at + 1 + performStep(this, table[at], v)]
@@ -488,3 +489,6 @@ const spinning = ({ design }: Program): VgicError =>
     'scenario',
     `A thread of design ${design.name} does not come to rest: its loops must end, or lead to its head or a sleep.`,
   )
+
+const endless = ({ design }: Program): VgicError =>
+  new VgicError('scenario', `A notifier of design ${design.name} does not end: its loops must.`)

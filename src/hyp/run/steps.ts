@@ -408,6 +408,7 @@ export const accessStopped = row('accessStopped', {
  */
 export const accessOutside = row('accessOutside', {
   does: 'accessStopped',
+  endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
   needs: ['maySleep', 'mmioAccess', 'vmStopped', 'othersFolded'],
@@ -415,6 +416,7 @@ export const accessOutside = row('accessOutside', {
 /** Does the access from memory at once, while other vCPUs are in their guests (catalogue 28). */
 export const accessRunning = row('accessRunning', {
   does: 'accessStopped',
+  endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
   needs: ['maySleep', 'mmioAccess', 'othersFolded'],
@@ -428,13 +430,14 @@ export const stopVcpusToo = row('stopVcpusToo', {
   stands: 'thread',
   needs: ['maySleep'],
 })
-/** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
+/** Linux 6.1's and 7.2's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
   does: 'accessStoppedFromMemory',
   of: 'linux',
   endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
+  needs: ['maySleep', 'mmioAccess', 'vmStopped', 'othersFolded'],
 })
 /**
  * Fetches the next command of the ITS that the vCPU has started. With none left it drops cmd_lock, under which this and the

@@ -29,7 +29,7 @@ import {
 } from '../records/its-vpe.ts'
 import { LPI_FORWARD } from '../records/lpi-record.ts'
 import type { Vcpu } from '../records/vcpu.ts'
-import { IRQ_ENABLED, IRQ_LATCH, type Irq, irqPriority, irqTarget } from '../records/vgic-irq.ts'
+import { IRQ_ENABLED, IRQ_LATCH, type Irq, irqPriority, irqTarget, TARGET_NONE } from '../records/vgic-irq.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ForwardedLpis, VgicIts } from './vgic-its.ts'
 
@@ -127,12 +127,13 @@ export class Forwarding implements ForwardedLpis {
   injectByHost(n: number): void {
     const at = this.forwardAt(n)
     const irq = this.its.translate(0, this.words[at + FORWARD_DEVICE], this.words[at + FORWARD_EVENT])
-    if (irq !== 0) this.apLists.inject(irq, 1)
+    if (irq !== 0 && !this.its.raiseForwarded(irq)) this.apLists.inject(irq, 1)
   }
 
   /**
    * kvm_vgic_v4_set_forwarding: a device's interrupt becomes the vLPI that its message means to the guest's ITS, if it means
-   * one; the pending state of the LPI moves along. The VM is stopped. Returns whether it is forwarded.
+   * one; the pending state of the LPI moves along. The VM is stopped. Returns whether it is forwarded. An LPI has no vCPU if
+   * another event made it, in a collection that was not mapped: then there is no vPE for it.
    */
   forward(v: Vcpu, n: number): boolean {
     const { words, vpes, its } = this
@@ -141,6 +142,7 @@ export class Forwarding implements ForwardedLpis {
     const irq = its.resolve(0, device, event)
     if (irq === 0 || words[at + FORWARD_VINTID] !== 0 || words[irq + LPI_FORWARD] !== 0) return false
     const vpe = irqTarget(words[irq])
+    if (vpe === TARGET_NONE) return false
     const vintid = its.lpis.intidOf(irq)
     words[at + FORWARD_VINTID] = vintid
     words[at + FORWARD_VPE] = vpe

@@ -5,12 +5,7 @@
 
 import { GICD_CTLR_EnableGrp1, GICD_CTLR_nASSGIreq } from '../../arch/gicd-registers.ts'
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
-/** Sizes in bytes of the distributor's frame, and of a redistributor's two frames. */
-export const VGIC_GICD_SIZE = 0x1_0000
-export const VGIC_GICR_SIZE = 0x2_0000
-
 import type { RedistributorRegion } from '../../gic/config/config.ts'
-/** The addresses of a guest's GIC: intermediate physical addresses. */
 import type { Memory } from '../../gic/config/memory.ts'
 import { indexOfAffinity } from '../records/affinity.ts'
 import { VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
@@ -30,6 +25,12 @@ import { VgicIts } from './vgic-its.ts'
 import { type ItsWays, VgicItsCommands } from './vgic-its-commands.ts'
 import { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 import type { VgicV4 } from './vgic-v4.ts'
+
+/** Sizes in bytes of the distributor's frame, and of a redistributor's two frames. */
+export const VGIC_GICD_SIZE = 0x1_0000
+export const VGIC_GICR_SIZE = 0x2_0000
+
+/** The addresses of a guest's GIC: intermediate physical addresses. */
 export interface GuestFrames {
   /** The distributor, 64 KiB. */
   readonly gicd: number

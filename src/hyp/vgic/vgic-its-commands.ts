@@ -226,12 +226,13 @@ export class VgicItsCommands {
     const { its, words } = this
     const deviceId = words[command + COMMAND_DEVICE_ID]
     const bits = COMMAND_Size(words[command + COMMAND_EVENT_ID]) + 1
-    if (!its.hasMemoryForEntry(n, DEVICE_TABLE, deviceId)) return
+    const entry = its.entryInMemory(n, DEVICE_TABLE, deviceId)
+    if (entry < 0) return
     if (this.isValid(command) && bits > ITS_ID_BITS) return
     const slot = its.findDevice(n, deviceId)
     if (slot !== 0) its.freeDevice(slot)
     if (!this.isValid(command)) {
-      its.clearEntry(its.entryAddress(n, DEVICE_TABLE, deviceId))
+      its.clearEntry(entry)
       return
     }
     const low = words[command + COMMAND_ADDRESS] & ITT_LOW
@@ -255,7 +256,7 @@ export class VgicItsCommands {
   }
 
   private newCollection(n: number, icid: number): number {
-    return this.its.hasMemoryForEntry(n, COLLECTION_TABLE, icid) ? this.its.addCollection(n, icid) : 0
+    return this.its.entryInMemory(n, COLLECTION_TABLE, icid) < 0 ? 0 : this.its.addCollection(n, icid)
   }
 
   mapti(n: number, command: number, intid: number): void {

@@ -146,10 +146,13 @@ export class VgicIts {
     return this.entryAddress(n, table, id) >= 0
   }
 
-  /** Whether the guest has memory there, too, which a command wants that maps something (KVM's vgic_its_check_id). */
-  hasMemoryForEntry(n: number, table: number, id: number): boolean {
+  /**
+   * The address of entry `id` of a table of an ITS, where the guest has memory, too, which a command wants that maps something
+   * (KVM's vgic_its_check_id); -1 if the table has no room for it, or the guest no memory there.
+   */
+  entryInMemory(n: number, table: number, id: number): number {
     const address = this.entryAddress(n, table, id)
-    return address >= 0 && this.isMemory(address)
+    return address >= 0 && this.isMemory(address) ? address : -1
   }
 
   /** Whether the ITT of a device has room for an event, and the guest memory there (KVM's vgic_its_check_event_id). */
@@ -192,7 +195,6 @@ export class VgicIts {
    * Makes an entry of a table invalid, as one that an earlier save has written would come back with the next restore.
    */
   clearEntry(address: number): void {
-    if (address < 0) return
     this.countAccess()
     this.memory.write(address | 0, Math.floor(address / HIGH), 0, 0)
     this.memory.write(address | 0, Math.floor(address / HIGH), 4, 0)
@@ -399,7 +401,8 @@ export class VgicIts {
 
   /**
    * GICR_CTLR.EnableLPIs is set: the LPIs of a vCPU are as pending as its pending table says, unless that is zero. They are
-   * queued by INTID, as in Linux since 6.9; in Linux 6.1 in the order in which they were made.
+   * queued by INTID, as in Linux since 6.9; in Linux 6.1 in the order in which they were made. A byte is read once for the
+   * LPIs after one another that have their bits in it.
    */
   enableLpis(v: Vcpu): void {
     const { words, apLists, lpis } = this
@@ -408,12 +411,17 @@ export class VgicIts {
     const high = words[v + VCPU_PENDBASER + 1] & ADDRESS_HIGH
     if (words[v + VCPU_PENDBASER + 1] & PENDBASER_PTZ) return
     const order = this.isLinux61 ? AS_MADE : BY_INTID
+    let byte = 0
+    let offset = -1
     for (let slot = lpis.firstIn(order); slot !== 0; slot = lpis.nextIn(order, slot)) {
       const irq = lpis.at(slot)
       if (irqTarget(words[irq]) !== index) continue
       const intid = lpis.intidOf(irq)
-      const byte = this.readByte(low, high, intid >> 3)
-      if (this.takeRefusal()) return
+      if (intid >> 3 !== offset) {
+        offset = intid >> 3
+        byte = this.readByte(low, high, offset)
+        if (this.takeRefusal()) return
+      }
       apLists.store(irq, (byte >> (intid & 7)) & 1 ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
     }
   }
@@ -488,12 +496,6 @@ export class VgicIts {
   translate(n: number, deviceId: number, eventId: number): Irq | 0 {
     const cached = this.cache.find(n, deviceId, eventId)
     return cached !== 0 ? cached : this.resolve(n, deviceId, eventId)
-  }
-
-  /** The vCPU whose record this is, by GITS_TRANSLATER's message; 0 if the message means nothing. */
-  signal(n: number, deviceId: number, eventId: number): Vcpu | 0 {
-    const irq = this.translate(n, deviceId, eventId)
-    return irq === 0 || this.raiseForwarded(irq) ? 0 : this.apLists.latch(irq)
   }
 
   /** An LPI that hardware delivers becomes pending there; false for another. */

@@ -15,6 +15,8 @@ import {
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { DEVICE, VLPI, vlpiScenario } from '../../../kit/direct.ts'
+import { VALID } from '../../../kit/frames.ts'
+import { bootedIts, deviceTable, INDIRECT, type ItsGuest, itsVm } from '../../../kit/guest-its.ts'
 import { handle } from '../../../kit/guest-lists.ts'
 
 /** MMIO reads and writes, ITS commands, Dirty polls, which are MMIO reads too, and table accesses. */
@@ -245,5 +247,32 @@ describe("a guest's ITS", () => {
       .run()
     expect(run.acknowledged(0)).toEqual([VLPI])
     expect(run.cost().find(({ exit }) => exit === 'wfi')?.tableAccesses).toBe(0)
+  })
+
+  /** Table accesses of what a guest of a virtual machine does. */
+  const tablesFor = ({ vm }: ItsGuest, act: () => void): number => {
+    const count = (): number => vm.cost().reduce((sum, { tableAccesses }) => sum + tableAccesses, 0)
+    const start = count()
+    act()
+    return count() - start
+  }
+
+  it('reads the first level of a device table once for a MAPD, which clears the entry if V = 0', () => {
+    const guest = itsVm()
+    const page = deviceTable() + 0x1_0000
+    guest.ram.write64(deviceTable(), VALID | BigInt(page))
+    guest.setUpIts(0, VALID | INDIRECT | BigInt(deviceTable()))
+    expect(tablesFor(guest, () => guest.mapd(DEVICE, 4))).toBe(2)
+    guest.ram.write64(page + 8 * DEVICE, VALID)
+    expect(tablesFor(guest, () => guest.mapd(DEVICE, 4, false))).toBe(3)
+    expect(guest.ram.read64(page + 8 * DEVICE)).toBe(0n)
+  })
+
+  it('reads a byte of a pending table once when EnableLPIs is set', () => {
+    const guest = bootedIts()
+    guest.mapd(DEVICE, 4)
+    for (let event = 0; event < 9; event++) guest.mapti(DEVICE, event, 8192 + event, 0)
+    guest.enableLpis(0, false)
+    expect(tablesFor(guest, () => guest.enableLpis(0))).toBe(2)
   })
 })

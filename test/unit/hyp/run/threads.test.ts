@@ -1,11 +1,12 @@
 import { ICC_PMR_EL1, ISR_EL1 } from 'vgic'
-import { designs, edit, scenario, steps } from 'vgic/scenario'
+import { type Design, designs, edit, ownStep, scenario, steps, until } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { leaveLoop, when } from '../../../../src/hyp/run/design.ts'
 import { compile } from '../../../../src/hyp/run/program.ts'
 import { allDesigns } from '../../../kit/designs.ts'
 import { fire, go, goTo } from '../../../kit/driving.ts'
 import { busy, handle, ISR_I } from '../../../kit/guest-lists.ts'
+import { vmOf } from '../../../kit/vm.ts'
 
 describe('a signal at every step', () => {
   it.each(allDesigns)('is not lost: $name', ({ design }) => {
@@ -148,5 +149,29 @@ describe('a directed yield', () => {
     const at = run.events.findIndex(({ what, actor: who }) => who.name === 'vcpu1' && what === 'gets cpu0')
     expect(run.events.findIndex(({ what }) => what === 'yieldTo')).toBeLessThan(at)
     expect(at).toBeLessThan(60)
+  })
+})
+
+describe('a notifier that does not end', () => {
+  const never = ownStep('never?', () => 0, ['no', 'yes'])
+  const { put, saveVmcr } = steps
+  const design: Design = {
+    ...designs.wfiHandler,
+    name: 'endless',
+    schedOut: [put, until(never, saveVmcr)],
+  }
+
+  it('is refused by a virtual machine when a vCPU falls asleep, and bounds a run', () => {
+    expect(() => vmOf({ design }).wfi(0)).toThrow(
+      expect.objectContaining({
+        code: 'scenario',
+        message: 'A notifier of design endless does not end: its loops must.',
+      }),
+    )
+    const run = scenario('endless')
+      .design(design)
+      .guest(0, (guest) => guest.wfi())
+      .run()
+    expect(run.end).toBe('bound')
   })
 })

@@ -9,7 +9,7 @@ import {
   ICC_SGI0R_EL1,
   ICC_SGI1R_EL1,
 } from 'vgic'
-import type { VirtualMachine } from 'vgic/scenario'
+import { designs, kvm61, kvm72, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { sendSgi } from '../../../../src/hyp/vgic/vgic-sgi.ts'
 import { bothBaselines } from '../../../kit/designs.ts'
@@ -34,6 +34,7 @@ import {
 import { acknowledge, boot, enable, isSet, vmOf, wordsChangedBy } from '../../../kit/vm.ts'
 
 const ALL = 0xffff_ffff
+const allBaselines = [designs.wfiHandler, kvm61(designs.wfiHandler), kvm72(designs.wfiFullPut)]
 const kvm = (): VirtualMachine => vmOf({ vcpus: 4, spis: 224, frames: { its: GITS }, timers: true })
 
 describe('after reset a guest reads', () => {
@@ -181,6 +182,21 @@ describe('the ends of the register ranges (hard case 28)', () => {
     expect(vm.readMmio64(0, address, size)).toBe(0n)
     expect(vm.diff(before)).toEqual([])
   })
+
+  it.each(allBaselines)(
+    'an access to the active state of no interrupt does not stop the VM: $name',
+    (design) => {
+      const vm = vmOf({ spis: 40, design })
+      expect(vm.enter(0) && vm.enter(1)).toBe(true)
+      for (const register of [ISACTIVER, ISACTIVER + 12, ISACTIVER + 124]) {
+        expect(vm.readMmio(0, GICD + register, 4)).toBe(0)
+        vm.writeMmio(0, GICD + register, 4, ALL)
+        expect([register, vm.isInGuest(1)]).toEqual([register, true])
+      }
+      vm.readMmio(0, GICD + ISACTIVER + 8, 4)
+      expect(vm.isInGuest(1)).toBe(false)
+    },
+  )
 })
 
 describe('where the frames are', () => {

@@ -173,6 +173,63 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
     expect(acknowledged.filter((intid) => intid !== undefined)).toEqual([VLPI])
   })
 
+  it.each(['at once', 'a step at a time'])(
+    'becomes pending in the hardware by the message of another device that means its LPI, %s',
+    (how) => {
+      const machine = driven(version, (its) => its.mapDevice(9).mapEvent(9, 0, VLPI, 0))
+        .device('other', (device) => device.msi(9, 0))
+        .machine()
+      const { hypervisor, actors } = machine
+      const { forwarding } = v4Of(machine)
+      runToHvc(machine)
+      forwarding.bind(hypervisor.vcpu(0), 0)
+      forwarding.forward(hypervisor.vcpu(0), 0)
+      while (forwarding.its.findEvent(0, 9, 0) === 0 || forwarding.its.isLocked(0)) step(machine, 1)
+      const commands = commandsOf(machine, () => {
+        if (how === 'at once') hypervisor.messages.run({ its: 0, deviceId: 9, eventId: 0 })
+        else while (machine.stateOf(actors[2]) === 'ready') machine.step(actors[2])
+      })
+      expect(commands).toEqual([`INT DeviceID=${DEVICE} EventID=0`, 'VSYNC vPEID=0'])
+      const irq = forwarding.lpiOf(0)
+      if (irq === 0) throw new Error('not forwarded')
+      expect([isPendingInHardware(hypervisor, irq), hypervisor.words[irq] & IRQ_LATCH]).toEqual([true, 0])
+    },
+  )
+
+  it('becomes pending in the hardware by the interrupt of another device that is the host’s and means its LPI', () => {
+    const machine = driven(version, (its) => its.mapDevice(9).mapEvent(9, 0, VLPI, 0))
+      .vlpi({ device: 9, event: 0 })
+      .machine()
+    const { hypervisor } = machine
+    const { forwarding } = v4Of(machine)
+    runToHvc(machine)
+    for (const n of [0, 1]) forwarding.bind(hypervisor.vcpu(0), n)
+    forwarding.forward(hypervisor.vcpu(0), 0)
+    while (forwarding.its.findEvent(0, 9, 0) === 0) step(machine, 1)
+    const commands = commandsOf(machine, () => machine.internals.deviceSteps.sendToHost(9, 0))
+    expect(commands).toEqual([`INT DeviceID=${DEVICE} EventID=0`, 'VSYNC vPEID=0'])
+    expect(hypervisor.words[forwarding.lpiOf(0)] & IRQ_LATCH).toBe(0)
+  })
+
+  it('is not forwarded as an LPI that goes to no vCPU, since another event made it in no mapped collection', () => {
+    const machine = scenario('an LPI of no vCPU')
+      .gic({ version, cpus: 1, memoryLines: 256 })
+      .vm({ vcpus: 1, frames: { its: GITS } })
+      .vlpi({ device: DEVICE, event: 0 })
+      .guest(0, (guest) => {
+        const its = guest.its().boot(1).configure(VLPI).mapDevice(DEVICE).mapCollection(0, 0)
+        its.mapEvent(DEVICE, 1, VLPI, 1).mapEvent(DEVICE, 0, VLPI, 0)
+        guest.hvc()
+      })
+      .machine()
+    runToHvc(machine)
+    const { forwarding } = v4Of(machine)
+    const v = machine.hypervisor.vcpu(0)
+    forwarding.bind(v, 0)
+    const commands = commandsOf(machine, () => expect(forwarding.forward(v, 0)).toBe(false))
+    expect([commands, forwarding.isForwarded(0), forwarding.lpiOf(0)]).toEqual([[], false, 0])
+  })
+
   it('takes the pending state of its LPI along when it is forwarded', () => {
     const machine = driven(version, () => {}).machine()
     runToHvc(machine)
