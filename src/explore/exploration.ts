@@ -3,6 +3,7 @@
  * searches for the shortest schedule. It goes on in slices, between which others can work, see how far it is, and end it.
  */
 import { argumentInteger } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
 import {
   type Bounds,
@@ -75,7 +76,7 @@ export class Exploration {
 
   /**
    * Goes on for so many steps of the search, 1 to 2^30 - 1. Returns the report at the end, and again when it is called after
-   * that; undefined before.
+   * that; undefined before. An exploration that has thrown is over: another call throws a `scenario` error.
    */
   goOn(steps: number): Report | undefined {
     argumentInteger('steps', steps, 1, 0x3fff_ffff)
@@ -88,6 +89,9 @@ export class Exploration {
       this.bounds.onProgress?.(this.progress)
     }
     if (!done) return undefined
+    // A generator that has thrown is done without a value.
+    if ((value as Report | undefined) === undefined)
+      throw new VgicError('scenario', 'This exploration has thrown, and is over: make a new one.')
     const { elapsed } = this.progress
     this.ended = elapsed === undefined ? value : { ...value, elapsed }
     return this.ended
