@@ -8,7 +8,6 @@ import { checkScenario, type Scenario } from '../scenario/builder.ts'
 import {
   type Bounds,
   type CheckedBounds,
-  type Covered,
   checkBounds,
   interventionsIn,
   type Progress,
@@ -114,17 +113,10 @@ export class Exploration {
       const report = yield* this.search(interventions, bounds.depth)
       if (report.violation && bounds.shortest)
         return yield* this.shortest(interventions, report, report.violation)
-      if (report.violation || report.complete || report.bound === 'depth') {
-        if (report.violation || interventions >= most || !explorer.withheld)
-          return report.bound ? withCovered(report, { interventions: most, depth: bounds.depth }) : report
-      } else return bounds.raise && interventions > 0 ? this.coveredBefore(report, interventions) : report
+      const isLast = interventions >= most || !explorer.withheld
+      if (report.violation || isEnded(report) || isLast)
+        return withCovered(report, bounds, interventions, this.wasCut)
     }
-  }
-
-  /** What the searches with fewer interventions have covered. */
-  private coveredBefore(report: Report, interventions: number): Report {
-    const covered = { interventions: interventions - 1 }
-    return withCovered(report, this.wasCut ? { ...covered, depth: this.bounds.depth } : covered)
   }
 
   private wasCut = false
@@ -162,4 +154,22 @@ export class Exploration {
   }
 }
 
-const withCovered = (report: Report, covered: Covered): Report => ({ ...report, covered })
+/** Whether a bound has ended a search, so that none with more interventions follows. That on depth only cuts schedules off. */
+export const isEnded = ({ bound }: Report): boolean => bound === 'states' || bound === 'signal'
+
+/**
+ * The report of the last search, with so many interventions, and what it and those before it have covered. `wasCut` says whether
+ * the bound on depth has cut schedules off in any of them.
+ */
+export function withCovered(
+  report: Report,
+  { budget, raise, depth }: CheckedBounds,
+  interventions: number,
+  wasCut: boolean,
+): Report {
+  if (report.bound === 'depth')
+    return { ...report, covered: { interventions: interventionsIn(budget), depth } }
+  if (!isEnded(report) || !raise || interventions === 0) return report
+  const before = interventions - 1
+  return { ...report, covered: wasCut ? { interventions: before, depth } : { interventions: before } }
+}
