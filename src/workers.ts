@@ -8,6 +8,7 @@ import { argumentInteger, argumentList, argumentOptions, argumentString, shown }
 import { VgicError } from './errors/vgic-error.ts'
 import { type Bounds, checkBounds, type Report } from './explore/bounds.ts'
 import { ClosedStates, closedStatesBytes } from './explore/closed-states.ts'
+import { isEnded, withCovered } from './explore/exploration.ts'
 import {
   type Answer,
   type PoolPart,
@@ -72,17 +73,20 @@ export async function exploreInWorkers(source: ScenarioSource, bounds: WorkerBou
     symmetry: true,
   })
   const count = argumentInteger('workers', workers, 1, 256)
-  const { states } = checkBounds(others)
+  const checked = checkBounds(others)
   const pool = await newPool(count)
   try {
-    for (const interventions of rounds(others)) {
-      const buffer = new SharedArrayBuffer(closedStatesBytes(states))
+    let wasCut = false
+    for (const interventions of rounds(checked)) {
+      const buffer = new SharedArrayBuffer(closedStatesBytes(checked.states))
       const search: PoolSearch = { bounds: others, interventions, buffer }
       const tasks = Array.from({ length: count }, (_, index): Task => ({ source, search, index }))
       const parts = (await Promise.all(tasks.map((task) => pool.run(task) as Promise<Answer>))).map(partOf)
       const report = reportOfParts(parts, new ClosedStates(buffer).size)
       const isLast = !parts.some(({ withheld }) => withheld)
-      if (report.violation || report.bound === 'states' || isLast) return report
+      wasCut ||= report.bound === 'depth'
+      if (report.violation || isEnded(report) || isLast)
+        return withCovered(report, checked, interventions, wasCut)
     }
     throw new Error('The last search withholds nothing.')
   } finally {

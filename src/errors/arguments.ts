@@ -150,6 +150,16 @@ export function argumentFunction<T>(name: string, value: T, shape: string): T {
   return typeof value === 'function' ? value : refuse('argument', name, `a function ${shape}`, value)
 }
 
+/** Calls a function that writes something, which is to be there when it returns: an async one would write the rest too late. */
+export function argumentWrites<T>(name: string, write: (to: T) => unknown, to: T): void {
+  const returned = write(to)
+  if (typeof returned !== 'object' || returned === null || !('then' in returned)) return
+  throw new VgicError(
+    'argument',
+    `${name} must have written everything when it returns, but returned a promise: leave async out, and wait for what it needs before.`,
+  )
+}
+
 const boolean =
   (code: Code) =>
   (name: string, value: boolean): boolean =>

@@ -3,11 +3,11 @@
  * searches for the shortest schedule. It goes on in slices, between which others can work, see how far it is, and end it.
  */
 import { argumentInteger } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
 import {
   type Bounds,
   type CheckedBounds,
-  type Covered,
   checkBounds,
   interventionsIn,
   type Progress,
@@ -75,7 +75,7 @@ export class Exploration {
 
   /**
    * Goes on for so many steps of the search, 1 to 2^30 - 1. Returns the report at the end, and again when it is called after
-   * that; undefined before.
+   * that; undefined before. An exploration that has thrown is over: another call throws a `scenario` error.
    */
   goOn(steps: number): Report | undefined {
     argumentInteger('steps', steps, 1, 0x3fff_ffff)
@@ -88,6 +88,9 @@ export class Exploration {
       this.bounds.onProgress?.(this.progress)
     }
     if (!done) return undefined
+    // A generator that has thrown is done without a value.
+    if ((value as Report | undefined) === undefined)
+      throw new VgicError('scenario', 'This exploration has thrown, and is over: make a new one.')
     const { elapsed } = this.progress
     this.ended = elapsed === undefined ? value : { ...value, elapsed }
     return this.ended
@@ -110,17 +113,10 @@ export class Exploration {
       const report = yield* this.search(interventions, bounds.depth)
       if (report.violation && bounds.shortest)
         return yield* this.shortest(interventions, report, report.violation)
-      if (report.violation || report.complete || report.bound === 'depth') {
-        if (report.violation || interventions >= most || !explorer.withheld)
-          return report.bound ? withCovered(report, { interventions: most, depth: bounds.depth }) : report
-      } else return bounds.raise && interventions > 0 ? this.coveredBefore(report, interventions) : report
+      const isLast = interventions >= most || !explorer.withheld
+      if (report.violation || isEnded(report) || isLast)
+        return withCovered(report, bounds, interventions, this.wasCut)
     }
-  }
-
-  /** What the searches with fewer interventions have covered. */
-  private coveredBefore(report: Report, interventions: number): Report {
-    const covered = { interventions: interventions - 1 }
-    return withCovered(report, this.wasCut ? { ...covered, depth: this.bounds.depth } : covered)
   }
 
   private wasCut = false
@@ -158,4 +154,22 @@ export class Exploration {
   }
 }
 
-const withCovered = (report: Report, covered: Covered): Report => ({ ...report, covered })
+/** Whether a bound has ended a search, so that none with more interventions follows. That on depth only cuts schedules off. */
+export const isEnded = ({ bound }: Report): boolean => bound === 'states' || bound === 'signal'
+
+/**
+ * The report of the last search, with so many interventions, and what it and those before it have covered. `wasCut` says whether
+ * the bound on depth has cut schedules off in any of them.
+ */
+export function withCovered(
+  report: Report,
+  { budget, raise, depth }: CheckedBounds,
+  interventions: number,
+  wasCut: boolean,
+): Report {
+  if (report.bound === 'depth')
+    return { ...report, covered: { interventions: interventionsIn(budget), depth } }
+  if (!isEnded(report) || !raise || interventions === 0) return report
+  const before = interventions - 1
+  return { ...report, covered: wasCut ? { interventions: before, depth } : { interventions: before } }
+}

@@ -20,8 +20,8 @@ export type MergedReport<R extends Report = Report> = Omit<R, 'shard'> & {
 /**
  * Merges the reports of the parts of one exploration (`shard`), in any order, as they were returned or as JSON has
  * kept them. It is complete if all parts are there and complete. The violation is the one with the fewest
- * interventions, and of these the one with the fewest steps. States that several parts have visited count several
- * times. Throws an `argument` error for what is not such reports, or if a part is there twice.
+ * interventions, and of these the one with the fewest steps; it is the `shortest` only if every part has looked that far.
+ * States that several parts have visited count several times; `elapsed` is that of the part that took longest. Throws an `argument` error for what is not such reports, or if a part is there twice.
  */
 export function mergeReports<R extends Report>(reports: readonly R[]): MergedReport<R> {
   const parts = argumentList('reports', reports, 'reports of shards').map(checkedPart)
@@ -35,6 +35,7 @@ export function mergeReports<R extends Report>(reports: readonly R[]): MergedRep
   const bound = (['states', 'signal', 'depth'] as const).find((name) =>
     reports.some((report) => report.bound === name),
   )
+  const times = reports.flatMap(({ elapsed }) => elapsed ?? [])
   return {
     ...base,
     verdict: verdictOf(complete, found[0]?.violation),
@@ -44,9 +45,18 @@ export function mergeReports<R extends Report>(reports: readonly R[]): MergedRep
     schedules: sum(({ schedules }) => schedules),
     omission: sum(({ omission }) => omission),
     ...(bound && found.length === 0 ? { bound } : {}),
+    ...(base.shortest === undefined ? {} : { shortest: missing.length === 0 && reports.every(hasNoShorter) }),
+    ...(times.length > 0 ? { elapsed: Math.max(...times) } : {}),
     ...(missing.length > 0 ? { missing } : {}),
   } as MergedReport<R>
 }
+
+/**
+ * Whether a part has explored all schedules that are shorter than its own violation, or all there are. The bound on depth of a
+ * part without one is that of the others, too: their violations are not longer.
+ */
+const hasNoShorter = ({ complete, shortest, bound, violation }: Report): boolean =>
+  violation ? shortest === true : complete || bound === 'depth'
 
 function checkedPart(report: Report): Shard {
   if (typeof report !== 'object' || report === null)

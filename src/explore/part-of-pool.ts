@@ -1,7 +1,15 @@
 /** What one explorer of a pool does, and what all of them have done: src/workers.ts starts them, src/worker.ts is one. */
 import type { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
-import { type Bounds, checkBounds, interventionsIn, omissionOf, type Report, verdictOf } from './bounds.ts'
+import {
+  type Bounds,
+  type CheckedBounds,
+  checkBounds,
+  interventionsIn,
+  omissionOf,
+  type Report,
+  verdictOf,
+} from './bounds.ts'
 import { ClosedStates } from './closed-states.ts'
 import { Explorer } from './explorer.ts'
 import { byViolation } from './merge-reports.ts'
@@ -84,8 +92,7 @@ export function reportOfParts(parts: readonly PoolPart[], closed: number): Repor
 }
 
 /** The numbers of interventions to search with, one after the other. */
-export function rounds(bounds: Bounds): number[] {
-  const { budget, raise } = checkBounds(bounds)
+export function rounds({ budget, raise }: CheckedBounds): number[] {
   const most = interventionsIn(budget)
   return raise ? Array.from({ length: most + 1 }, (_, i) => i) : [most]
 }

@@ -9,6 +9,7 @@ import {
   argumentNumber,
   argumentString,
   argumentWith,
+  argumentWrites,
   configBoolean,
   configInteger,
   configList,
@@ -178,7 +179,7 @@ export class Scenario {
     argumentNumber('vcpu', vcpu)
     argumentFunction('write', write, '(guest) => ..., which writes what the guest does')
     const builder = new GuestBuilder()
-    write(builder)
+    argumentWrites('write', write, builder)
     this.guests.set(vcpu, builder.build())
     this.sgiTargets.set(vcpu, builder.sgiTarget)
     return this
@@ -189,7 +190,7 @@ export class Scenario {
     argumentString('name', name)
     argumentFunction('write', write, '(device) => ..., which writes what the device does')
     const builder = new DeviceBuilder(name)
-    write(builder)
+    argumentWrites('write', write, builder)
     this.devices.push(builder)
     return this
   }

@@ -20,6 +20,7 @@ import {
   argumentOneOf,
   argumentOptions,
   argumentSize,
+  argumentWrites,
   type Fields,
 } from '../errors/arguments.ts'
 import { hex } from '../errors/printed.ts'
@@ -152,7 +153,7 @@ export class OpList {
     const written = this.draft.ops
     const at = written.length
     this.add('', OP_UNLESS_ACK)
-    body(this)
+    argumentWrites('body', body, this)
     written[at] = { op: [OP_UNLESS_ACK, intid, written.length], name: `is it ${intidName(intid)}?` }
     return this
   }
@@ -339,7 +340,7 @@ export class OpList {
     argumentFunction('body', body, LIST)
     const loop = this.draft.newLoop()
     const back = this.draft.ops.length
-    body(this)
+    argumentWrites('body', body, this)
     return this.add(`loop ${rounds} times`, OP_LOOP, loop, rounds, back)
   }
 
@@ -403,7 +404,7 @@ export class GuestBuilder extends OpList {
     const begin = this.draft.ops.length
     const list = new OpList(this.draft, group)
     if (this.draft.runs >= 0) list.add('counts', OP_COUNT, this.draft.runs)
-    write(list)
+    argumentWrites('handler', write, list)
     list.add('eret', OP_RETURN)
     return begin
   }

@@ -1,7 +1,7 @@
 /** Assertions for any test runner: they throw an error whose message is all that there is to read. */
 import { argumentWith } from '../errors/arguments.ts'
 import { hex } from '../errors/printed.ts'
-import type { Bounds, Report } from '../explore/bounds.ts'
+import { type Bounds, checkBounds, type Report } from '../explore/bounds.ts'
 import { exploreAsync } from '../explore/exploration.ts'
 import { replay } from '../explore/replay.ts'
 import type { Scenario } from '../scenario/builder.ts'
@@ -28,6 +28,7 @@ export class ExpectationError extends Error {
  * `shortest: true` unless they say otherwise.
  */
 export async function expectHolds(scenario: Scenario, bounds: Bounds = {}): Promise<Report> {
+  checkBounds(bounds)
   const report = await exploreAsync(scenario, { shortest: true, ...bounds })
   const { verdict, violation, bound, states, transitions } = report
   if (verdict === 'holds') return report

@@ -82,6 +82,15 @@ describe('an exploration', () => {
     }
   })
 
+  it('that has thrown is over, and says so', () => {
+    const check = (): never => {
+      throw new Error('no such field')
+    }
+    const exploration = new Exploration(good, { now: clock(), own: [{ name: 'broken', says: '', check }] })
+    expect(() => exploration.goOn(100)).toThrow(/no such field/)
+    expect(() => exploration.goOn(100)).toThrow('This exploration has thrown, and is over: make a new one.')
+  })
+
   it('tells how far it is between slices', () => {
     const exploration = new Exploration(good, bounds)
     expect(exploration.progress).toMatchObject({ states: 0, transitions: 0 })

@@ -3,8 +3,11 @@ import { type Bounds, explore, museum, type Report } from 'vgic/explore'
 import { type Scenario, scenario } from 'vgic/scenario'
 import { exploreInWorkers } from 'vgic/workers'
 import { describe, expect, it } from 'vitest'
+import { checkBounds } from '../../../src/explore/bounds.ts'
 import { ClosedStates, closedStatesBytes } from '../../../src/explore/closed-states.ts'
-import { explorePart, reportOfParts } from '../../../src/explore/part-of-pool.ts'
+import { withCovered } from '../../../src/explore/exploration.ts'
+import { explorePart, type PoolSearch, reportOfParts } from '../../../src/explore/part-of-pool.ts'
+import work from '../../../src/worker.ts'
 
 const STATES = 200_000
 
@@ -76,7 +79,19 @@ describe('several explorers', () => {
 
   it('stop together at the bound on states', () => {
     const [{ scenario, good, bounds }] = museum
-    expect(together(() => scenario(good), { ...bounds, states: 500 }, 2)).toMatchObject({ bound: 'states' })
+    const report = together(() => scenario(good), { ...bounds, states: 500 }, 2)
+    expect(report).toMatchObject({ bound: 'states' })
+    // As after searches without interventions, and with one.
+    const checked = checkBounds({ preemptions: 2 })
+    expect(withCovered(report, checked, 0, false).covered).toBeUndefined()
+    expect(withCovered(report, checked, 2, false).covered).toEqual({ interventions: 1 })
+  })
+
+  it('say how deep they have looked where the bound on depth cuts schedules off', () => {
+    const [{ scenario, good, bounds }] = museum
+    const report = together(() => scenario(good), { ...bounds, depth: 30 }, 2)
+    const checked = checkBounds({ preemptions: 2, depth: 30 })
+    expect(withCovered(report, checked, 2, true).covered).toEqual({ interventions: 2, depth: 30 })
   })
 })
 
@@ -115,5 +130,20 @@ describe('what an exploration in threads is given', () => {
     [source, { workers: 2, states: 0 }, /states must be an integer/],
   ])('is checked: %j, %j', async (wrong, bounds, message) => {
     await expect(exploreInWorkers(wrong as never, bounds as never)).rejects.toThrow(message)
+  })
+})
+
+describe('a thread', () => {
+  it('says which module cannot be loaded', async () => {
+    const search: PoolSearch = {
+      bounds: {},
+      interventions: 0,
+      buffer: new SharedArrayBuffer(closedStatesBytes(10)),
+    }
+    const answer = await work({ source: { module: 'file:///nowhere.js' }, search, index: 0 })
+    expect(answer).toEqual({
+      code: 'argument',
+      message: expect.stringMatching(/^file:\/\/\/nowhere\.js cannot be loaded: /),
+    })
   })
 })

@@ -1,5 +1,5 @@
 /** An exploration in parts: together they are the whole. */
-import { explore, exploreRandom, mergeReports, museum, type Report } from 'vgic/explore'
+import { explore, exploreRandom, mergeReports, museum, type Report, type Violation } from 'vgic/explore'
 import { describe, expect, it } from 'vitest'
 
 const shards = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i}/${count}`)
@@ -61,6 +61,30 @@ describe('merging', () => {
       bound: 'states',
       missing: ['1/3'],
     })
+  })
+
+  it('calls a schedule the shortest only if every part has looked for a shorter one', () => {
+    const violation: Violation = {
+      invariant: 'S11',
+      name: 'stale-shadow',
+      says: '',
+      what: '',
+      schedule: '0~0',
+      steps: 1,
+      interventions: 0,
+    }
+    const found = part('0/2', { verdict: 'violated', complete: false, shortest: true, violation })
+    const shortest = (...others: Report[]) => mergeReports([found, ...others]).shortest
+    expect(shortest(part('1/2'))).toBe(true)
+    expect(shortest({ ...found, shard: '1/2' })).toBe(true)
+    expect(shortest(part('1/2', { complete: false, bound: 'depth' }))).toBe(true)
+    expect(shortest(part('1/2', { complete: false, bound: 'states' }))).toBe(false)
+    expect(shortest({ ...found, shard: '1/2', shortest: false })).toBe(false)
+    expect(shortest()).toBe(false)
+  })
+
+  it('says how long the slowest part took', () => {
+    expect(mergeReports([part('0/2', { elapsed: 10 }), part('1/2', { elapsed: 30 })]).elapsed).toBe(30)
   })
 
   it.each([

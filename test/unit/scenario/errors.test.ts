@@ -46,6 +46,25 @@ describe('a physical SPI', () => {
   })
 })
 
+describe('what a function writes is there when it returns, so that an async one is refused', () => {
+  it.each([
+    ['write', () => one().guest(0, async (guest) => guest.wfi())],
+    ['write', () => one().device('nic', async (device) => device.pulse(32))],
+    ['handler', () => one().guest(0, (guest) => guest.onIrq(async (list) => list.ack()))],
+    ['handler', () => one().guest(0, (guest) => guest.onFiq(async (list) => list.ack()))],
+    ['body', () => one().guest(0, (guest) => guest.loop(2, async (list) => list.hvc()))],
+    [
+      'body',
+      () => one().guest(0, (guest) => guest.onIrq((list) => list.ack().on(32, async (rest) => rest.eoi()))),
+    ],
+  ])('%s: %s', (name, write) => {
+    expect(thrown(write)).toEqual({
+      code: 'argument',
+      message: `${name} must have written everything when it returns, but returned a promise: leave async out, and wait for what it needs before.`,
+    })
+  })
+})
+
 describe('a scenario that contradicts itself is refused when its machine starts', () => {
   it.each([
     {

@@ -39,6 +39,12 @@ describe('expectHolds', () => {
   })
 })
 
+describe('expectHolds, used wrongly,', () => {
+  it.each([[null], [5], [[]]])('is refused bounds of %j', async (bounds) => {
+    await expect(expectHolds(wake(), bounds as never)).rejects.toThrow(/^bounds must be a plain object with/)
+  })
+})
+
 describe('expectSameState', () => {
   it('names the registers and fields that differ', () => {
     const [one, other] = [new Gic({ cpus: 1 }), new Gic({ cpus: 1 })]
@@ -148,6 +154,19 @@ describe('golden vectors', () => {
     ])
   })
 
+  it('are compared by value, as RTL pads its numbers with zeros, and has x for a bit that nothing drives', () => {
+    const answered = (v: string): string => vectors().replace('{"v":"0x28"}', `{"v":"${v}"}`)
+    expect(verify(answered('0x00000028'))).toEqual([])
+    expect(
+      verify(
+        vectors().replace(/"fault":"0x\w+"/, (fault) =>
+          fault.toUpperCase().replace(/^"FAULT":"0X/, '"fault":"0x'),
+        ),
+      ),
+    ).toEqual([])
+    expect(verify(answered('0xxxxxxx28'))).toMatchObject([{ op: 7, expected: { v: '0xxxxxxx28' } }])
+  })
+
   it.each([
     ['{', /Line 1 is no vector of operations: it is no JSON/],
     ['\n', /jsonl is empty: /],
@@ -155,6 +174,12 @@ describe('golden vectors', () => {
     [vectors().replace(/"results":\[\{\},/, '"results":['), /not one result for each op/],
     [vectors().replace('"reg":"PMR"', '"reg":"PMX"'), /Line 1, op 4 cannot be done: There is no register/],
     [vectors().replace('"v":"0xf0"', '"v":"f0"'), /Line 1, op 4 cannot be done/],
+    [vectors().replace('"v":"0x12"', '"v":"x"'), /Line 1, op 0 cannot be done: v must be hexadecimal/],
+    [vectors().replace('{"v":"0x28"}', 'null'), /Line 1 .*: ops or results has something that is no object/],
+    [
+      vectors().replace('"a":"0x8000000"', '"a":"GICD"'),
+      /Line 1, op 0 cannot be done: a must be hexadecimal, such as "0x8000000", but is "GICD"/,
+    ],
   ])('are refused if they are none: %s', (text, message) => {
     expect(() => verify(text)).toThrow(VgicError)
     expect(() => verify(text)).toThrow(message)
