@@ -121,6 +121,13 @@ function stepNamesFor(
   const names = new Set(steps.flatMap((step) => step?.name ?? []))
   const missing = addresses.find((address) => !names.has(address) && !paths.includes(address))
   if (missing === undefined) return names
+  const applied = [replacedBy61.get(missing), replacedBy72.get(missing)].find(
+    (by) => by && names.has(by.name),
+  )
+  if (applied)
+    refuse(
+      `${applied.name} in place of ${missing}, as a baseline has it: apply one only, before other edits.`,
+    )
   return refuse(
     `no step ${missing}, which ${baseline} edits: apply ${baseline} first, and edit what it returns.`,
   )

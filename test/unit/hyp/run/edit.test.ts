@@ -408,9 +408,7 @@ describe('a baseline of a design that was edited before', () => {
 
   it.each<readonly [string, string, (design: Design) => Design, Design]>([
     ['executeCommand', 'kvm61', kvm61, edited('executeCommand', steps.executeCommandForAll)],
-    ['flush', 'kvm61', kvm61, kvm61(designs.wfiFlag)],
-    ['flush', 'kvm61', kvm61, kvm72(designs.wfiFlag)],
-    ['fold', 'kvm72', kvm72, edited('fold', steps.foldIgnoringEoiCount)],
+    ['fold', 'kvm72', kvm72, edited('fold', steps.foldUnheld)],
     ['load/load', 'kvm72', kvm72, edited('load', steps.loadAgain)],
     ['signal/timerLoad', 'kvm72', kvm72, edit(designs.wfiFlag).omit('signal/timerLoad').design('edited')],
   ])('is refused if the baseline edits the step %s that is gone: %s', (name, baseline, apply, design) => {
@@ -419,6 +417,16 @@ describe('a baseline of a design that was edited before', () => {
         'argument',
         `${design.name} has no step ${name}, which ${baseline} edits: apply ${baseline} first, and edit what it returns.`,
       ),
+    )
+  })
+
+  it.each<readonly [string, string, (design: Design) => Design, Design]>([
+    ['flushActiveFirst', 'flush', kvm61, kvm61(designs.wfiFlag)],
+    ['flushWritingHcr', 'flush', kvm61, kvm72(designs.wfiFlag)],
+    ['foldIgnoringEoiCount', 'fold', kvm72, edited('fold', steps.foldIgnoringEoiCount)],
+  ])('is refused if it has %s in place of %s', (name, missing, apply, design) => {
+    expect(thrown(() => apply(design))).toBe(
+      `${design.name} has ${name} in place of ${missing}, as a baseline has it: apply one only, before other edits.`,
     )
   })
 
