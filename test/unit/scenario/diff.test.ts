@@ -155,7 +155,7 @@ describe('a diff of a VM', () => {
     for (const name of [
       'its[1].GITS_CWRITER',
       'lpi[0].INTID',
-      'lpiPool.used',
+      'lpiPool.free',
       'itsDevice[0].DeviceID',
       'itsDevicePool.used',
       'itsEvent[0].EventID',
