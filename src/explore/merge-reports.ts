@@ -21,7 +21,8 @@ export type MergedReport<R extends Report = Report> = Omit<R, 'shard'> & {
  * Merges the reports of the parts of one exploration (`shard`), in any order, as they were returned or as JSON has
  * kept them. It is complete if all parts are there and complete. The violation is the one with the fewest
  * interventions, and of these the one with the fewest steps; it is the `shortest` only if every part has looked that far.
- * States that several parts have visited count several times; `elapsed` is that of the part that took longest. Throws an `argument` error for what is not such reports, or if a part is there twice.
+ * States that several parts have visited count several times; `elapsed` is that of the part that took longest. Throws an
+ * `argument` error for what is not such reports, or if a part is there twice.
  */
 export function mergeReports<R extends Report>(reports: readonly R[]): MergedReport<R> {
   const parts = argumentList('reports', reports, 'reports of shards').map(checkedPart)

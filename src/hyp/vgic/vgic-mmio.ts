@@ -219,8 +219,8 @@ export class VgicMmio {
 
   /**
    * Whether the accessed state may be in list registers of a running vCPU other than `v`, which has exited: of any
-   * vCPU for an SPI that there is, of its own vCPU for a private interrupt. Linux before 6.3 (fd2b165ce2cc) does not ask whose redistributor
-   * it is.
+   * vCPU for an SPI that there is, of its own vCPU for a private interrupt. Linux before 6.3 (fd2b165ce2cc) does not ask
+   * whose redistributor it is.
    */
   private mustStop(v: Vcpu, owner: Vcpu, frame: Frame, first: number): boolean {
     if (this.isAlone(v) || first >= FIRST_SPI + this.layout.spiCount) return false
