@@ -19,6 +19,7 @@ import {
 import { counted } from '../errors/printed.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { type CheckedGicConfig, checkGicConfig, type GicConfig, gicFields } from '../gic/config/config.ts'
+import { ITT_COUNT } from '../hyp/host/host-memory.ts'
 import type { DirectSetup, ForwardSetup, InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
 import {
   type GuestProgram,
@@ -301,6 +302,16 @@ export class Scenario {
       throw new VgicError(
         'scenario',
         `The host needs ${needed} LPIs, for doorbells and devices, but gic() has ${config.lpis}: raise lpis.`,
+      )
+    }
+    // A device's ITT has the number of its first interrupt.
+    const beyond = vlpis.find(
+      ({ deviceId }, n) => n >= ITT_COUNT && vlpis.findIndex((other) => other.deviceId === deviceId) === n,
+    )
+    if (beyond) {
+      throw new VgicError(
+        'scenario',
+        `The host has ITTs for devices of the first ${ITT_COUNT} vLPIs: assign one of device ${beyond.deviceId} among them.`,
       )
     }
     const past = FIRST_LPI + config.lpis

@@ -26,5 +26,7 @@ export const DEVICE_TABLE = base + 0x8_0000
 export const ITTS = base + 0x10_0000
 /** The pending tables of LPIs, a page a CPU. */
 export const PENDING_TABLES = base + 0x200_0000
+/** For how many devices there are ITTs. */
+export const ITT_COUNT = (PENDING_TABLES - ITTS) / HOST_PAGE
 /** The virtual pending tables, a page a vPE. */
 export const VIRTUAL_PENDING_TABLES = base + 0x500_0000

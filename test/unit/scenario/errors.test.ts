@@ -28,6 +28,22 @@ function thrown(call: () => unknown): { code: string; message: string } {
 }
 const one = (): Scenario => scenario('one vCPU')
 
+describe('vLPIs', () => {
+  it('are of at most as many devices as the host has ITTs for', () => {
+    const assigned = (devices: readonly number[]): Scenario => {
+      const written = one().gic({ version: '4.1' })
+      for (const [event, device] of devices.entries()) written.vlpi({ device, event })
+      return written
+    }
+    const most = Array.from({ length: 496 }, (_, n) => n)
+    expect(() => assigned([...most, 0, 495]).machine()).not.toThrow()
+    expect(thrown(() => assigned([...most, 0, 7000]).machine())).toEqual({
+      code: 'scenario',
+      message: 'The host has ITTs for devices of the first 496 vLPIs: assign one of device 7000 among them.',
+    })
+  })
+})
+
 describe('a physical SPI', () => {
   it('is given to one SPI only', () => {
     const given = one().spi({ intid: 40, physical: 50 })
