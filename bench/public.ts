@@ -96,8 +96,8 @@ const iterationsOf: Readonly<Record<Kind, number>> = {
   mmio_read_vgic: 400_000,
 }
 /**
- * A round takes about a quarter of a second, of which making its machine, and V8's compiling what makes it, is to be a small
- * part: that is 5 to 20 ms of the processor.
+ * A round takes an eighth to a quarter of a second, of which making its machine, and V8's compiling what makes it, is to be a
+ * small part: that is 5 to 20 ms of the processor.
  */
 const runsOf: Readonly<Record<RunKind, number>> = {
   hypercall: 5_000_000,
