@@ -126,8 +126,8 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
     },
   },
   TYPER2: {
-    write: (machine, owner, first, count, value) => {
-      const own = distributorMap.find(GICD_TYPER2, WORD)?.read(machine, owner, first, count) ?? 0
+    write: (machine, owner, _first, _count, value) => {
+      const own = asGuestReads(machine, owner, GICD_TYPER2)
       if (value !== own)
         throw new VgicError(
           'EINVAL',
@@ -136,8 +136,8 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
     },
   },
   IIDR: {
-    write: (machine, owner, first, count, value) => {
-      const own = distributorMap.find(GICD_IIDR, WORD)?.read(machine, owner, first, count) ?? 0
+    write: (machine, owner, _first, _count, value) => {
+      const own = asGuestReads(machine, owner, GICD_IIDR)
       if ((own ^ value) & ~GICD_IIDR_Revision)
         throw new VgicError('EINVAL', `GICD_IIDR is ${hex(own)}, not ${hex(value)}: another vGIC.`)
       const revision = (value & GICD_IIDR_Revision) >>> GICD_IIDR_REVISION_SHIFT
@@ -149,6 +149,10 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
 }
 const GICD_IIDR = 0x8
 const GICD_TYPER2 = 0xc
+
+/** What a guest reads from a word of the distributor. */
+const asGuestReads = (machine: VgicDist, owner: Vcpu, offset: number): number =>
+  distributorMap.read(machine, owner, offset, WORD)
 
 /** Identification registers other than PIDR2. For a guest they read as zero without a row. */
 const identification = [razWi<VgicDist>('PIDR4', 0xffd0, 0x18), razWi<VgicDist>('PIDR3', 0xffec, 0x14)]
