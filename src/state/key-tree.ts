@@ -93,7 +93,7 @@ export class KeyTree {
       return
     }
     // Below the turn the slot is the highest, and takes over the node of the one that was: that gets the new node.
-    const highest = this.highestOf(other)
+    const highest = this.outermost(other, NODE_HIGHER)
     if (turn !== 0) {
       this.moveNode(highest, slot)
       words[turn] = ~slot
@@ -138,12 +138,12 @@ export class KeyTree {
 
   /** The slot of the lowest key; 0 in an empty tree. */
   first(): number {
-    return this.lowestOf(this.words[this.root])
+    return this.outermost(this.words[this.root], NODE_LOWER)
   }
 
   /** The slot of the key that follows that of a slot in the tree; 0 after the last. */
   next(slot: number): number {
-    return this.lowestOf(this.words[this.nodeOf(slot) + NODE_HIGHER])
+    return this.outermost(this.words[this.nodeOf(slot) + NODE_HIGHER], NODE_LOWER)
   }
 
   private key0(slot: number): number {
@@ -164,16 +164,10 @@ export class KeyTree {
     return node + NODE_LOWER + bitOf(key0, key1, this.words[node + NODE_BIT])
   }
 
-  /** The slot of the lowest key in a subtree. */
-  private lowestOf(subtree: number): number {
+  /** The slot of the lowest key in a subtree, by NODE_LOWER, or of the highest, by NODE_HIGHER. */
+  private outermost(subtree: number, side: number): number {
     let child = subtree
-    while (child < 0) child = this.words[this.nodeOf(~child) + NODE_LOWER]
-    return child
-  }
-
-  private highestOf(subtree: number): number {
-    let child = subtree
-    while (child < 0) child = this.words[this.nodeOf(~child) + NODE_HIGHER]
+    while (child < 0) child = this.words[this.nodeOf(~child) + side]
     return child
   }
 
