@@ -2,6 +2,7 @@
  * The superinstructions of the entry and of the exit: `entry` and `exit`, and those around rows of a design's own.
  * fused-steps.ts has the others, and says what a method returns.
  */
+import { HCR_En } from '../../arch/ich-registers.ts'
 import { HOST_LINES, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
@@ -29,7 +30,7 @@ import {
   withPreemptOn,
 } from '../records/vcpu.ts'
 import { HCR_IN_USE } from '../vgic/vgic-v3.ts'
-import { flushWritingHcr, foldNone, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
+import { flushWritingHcr, foldIgnoringEoiCount, foldNone, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
 import { GapSteps } from './gap-steps.ts'
 import * as linux from './linux-steps.ts'
 import {
@@ -71,12 +72,17 @@ const BEFORE_REASON = 3
 export class FusedEntryExit extends GapSteps {
   /**
    * The steps that fill and fold the list registers between gaps. 0 for those that need not settle the maintenance interrupt
-   * then: `flush` and `fold` as in `entry` and `exit`, and those of Linux 7.2.
+   * then: `flush` and `fold` as in `entry` and `exit`, and those of Linux 7.2. Nor need Linux 6.1's fold, and its flush of one
+   * interrupt, which enable none.
    */
   private readonly flushing: number
   private readonly folding: number
-  /** 1, the length of the ap_lists that `flushOnly` is for, if the row that fills is `flush`; otherwise -1, which none has. */
+  /**
+   * 1, the length of the ap_lists that `flushOnly` is for, if the row that fills is `flush` or Linux 6.1's; otherwise -1, which
+   * none has. And ICH_HCR_EL2 then.
+   */
   private readonly onlyCount: number
+  private readonly onlyHcr: number
   /** The program counter of the `guest` that ends `entryAround`. */
   protected readonly aroundEnteredPc: number
   /** 1 if every entry accesses the hardware; and if every exit does. */
@@ -110,7 +116,9 @@ export class FusedEntryExit extends GapSteps {
     const isPlain =
       flushing === STEP_FLUSH || (flushing === STEP_FLUSH_WRITING_HCR && folding === STEP_FOLD_SAVING_VMCR)
     this.flushing = isPlain ? 0 : flushing
-    this.onlyCount = flushing === 0 || flushing === STEP_FLUSH ? 1 : -1
+    const isActiveFirst = flushing === STEP_FLUSH_ACTIVE_FIRST
+    this.onlyCount = flushing === 0 || flushing === STEP_FLUSH || isActiveFirst ? 1 : -1
+    this.onlyHcr = isActiveFirst ? HCR_En : HCR_IN_USE
     this.aroundEnteredPc = this.wordOf('entryAround', TABLE_LAST)
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
@@ -216,7 +224,7 @@ export class FusedEntryExit extends GapSteps {
 
   /** @inline */
   private fillSome(v: Vcpu, pe: Pe, count: number): void {
-    if (count === this.onlyCount) this.vgic.flushOnly(v, pe, HCR_IN_USE)
+    if (count === this.onlyCount) this.vgic.flushOnly(v, pe, this.onlyHcr)
     else this.fillOtherwise(v, pe, count)
   }
 
@@ -251,7 +259,8 @@ export class FusedEntryExit extends GapSteps {
     const { words } = this
     let thread = before
     if (this.entryGap >= 0) {
-      thread = this.throughEntryRow(v, before)
+      this.takeEntryRow(v, before)
+      thread = (words[v + VCPU_THREAD] - this.entryPreempt) | 0
       if (thread & THREAD_REQUESTS) {
         this.abortEntry(v, pe, at, thread)
         return
@@ -264,12 +273,14 @@ export class FusedEntryExit extends GapSteps {
     this.fusedEntry(v, pe, thread)
   }
 
-  /** Takes the only row of a design's own, at its place in the entry; returns what it makes of the thread's word. */
-  private throughEntryRow(v: Vcpu, before: number): number {
+  /**
+   * Takes the only row of a design's own, with the thread's word as it is at that place of the entry.
+   * @inline
+   */
+  private takeEntryRow(v: Vcpu, before: number): void {
     const { words } = this
     words[v + VCPU_THREAD] = ((before & ~THREAD_REQUESTS) + this.entryPreempt) | this.entryIrqs
     this.takeRow(this.entryStep, v)
-    return (words[v + VCPU_THREAD] - this.entryPreempt) | 0
   }
 
   /** The rest of an entry whose thread has a request again. */
@@ -328,13 +339,13 @@ export class FusedEntryExit extends GapSteps {
 
   private foldOtherwise(v: Vcpu, pe: Pe): void {
     if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, pe)
+    else if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) foldIgnoringEoiCount(this.vgic, v)
     else this.foldOfDesign(v)
   }
 
   /** @noinline */
   private foldOfDesign(v: Vcpu): void {
     if (this.folding === STEP_FOLD) this.fold(v)
-    else if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) linux.foldIgnoringEoiCount(this, v)
     else performStep(this, this.folding, v)
   }
 

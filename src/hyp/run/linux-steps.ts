@@ -57,6 +57,7 @@ export function flushActiveFirst(steps: ThreadSteps, v: Vcpu): void {
 
 export function flushWritingHcr(steps: ThreadSteps, v: Vcpu): void {
   const { words, vgic } = steps
+  words[v + VCPU_USED_LRS] = 0
   vgicV3.flushWritingHcr(vgic, v, asPe(words[v + VCPU_PE]), words[v + VCPU_AP_COUNT])
   steps.settle(v)
 }

@@ -63,8 +63,10 @@ export class OwnSteps implements StepContext {
 
   set(vcpu: Vcpu, word: string, value: number): void {
     const at = this.at(vcpu, word)
-    const isWord = typeof value === 'number' && (value | 0) === value
-    this.words[at] = isWord ? value : argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
+    // An int32 goes on as one: V8 would make what is either of two numbers a floating-point number.
+    const int = typeof value === 'number' ? value | 0 : 0
+    if (int === value) this.words[at] = int
+    else this.words[at] = argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
   }
 
   loaded(vcpu: Vcpu): boolean {

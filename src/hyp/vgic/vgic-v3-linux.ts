@@ -19,6 +19,7 @@ import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { postRequest } from '../host/kick.ts'
+import type { Seam } from '../host/seam.ts'
 import {
   privateIrq,
   REQ_PRUNE,
@@ -95,9 +96,8 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): v
   const { words, seam } = vgic
   const vmcr = words[v + VCPU_VMCR]
   const none = hcrForNone(vgic, words, vmcr)
-  if (count === 0) words[v + VCPU_USED_LRS] = 0
-  else vgic.flushOnly(v, pe, none & ~ruledOutBy(v, asIrq(words[v + VCPU_AP_FIRST])))
-  if (words[v + VCPU_USED_LRS] === 0) writeHcr(vgic, words, v, pe, none)
+  if (count !== 0) vgic.flushOnly(v, pe, none & ~ruledOutBy(v, asIrq(words[v + VCPU_AP_FIRST])))
+  if (count === 0 || words[v + VCPU_USED_LRS] === 0) writeHcr(seam, words, v, pe, none)
   seam.settleSwitches(words, pe, vmcr)
 }
 
@@ -110,12 +110,13 @@ function flushSeveral(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   vgic.fill(v, pe, hcr)
   if (words[v + VCPU_USED_LRS] !== 0) seam.settleMaintenance(words, pe)
   else {
-    writeHcr(vgic, words, v, pe, none)
+    writeHcr(seam, words, v, pe, none)
     seam.settleSwitches(words, pe, vmcr)
   }
 }
 
-function writeHcr({ seam }: VgicV3, words: Int32Array, v: Vcpu, pe: Pe, hcr: number): void {
+/** @inline */
+function writeHcr(seam: Seam, words: Int32Array, v: Vcpu, pe: Pe, hcr: number): void {
   words[v + VCPU_HCR] = hcr
   seam.writeHcr(words, v, pe, hcr)
 }
