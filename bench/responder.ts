@@ -73,6 +73,6 @@ function read(line: string): Answer {
 /** The file of worker.ts, which the build puts beside whatever measures. */
 export const workerFile = fileURLToPath(new URL('./worker.js', import.meta.url))
 
-/** A process of worker.ts on a processor. */
-export const worker = (processor = processors()[0]): Responder =>
-  new Responder(processor, process.execPath, '--expose-gc', workerFile)
+/** A process of worker.ts on a processor, with more options of Node. */
+export const worker = (processor = processors()[0], ...options: readonly string[]): Responder =>
+  new Responder(processor, process.execPath, '--expose-gc', ...options, workerFile)

@@ -339,7 +339,11 @@ export class FusedEntryExit extends GapSteps {
 
   private foldOtherwise(v: Vcpu, pe: Pe): void {
     if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, pe)
-    else if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) foldIgnoringEoiCount(this.vgic, v)
+    else this.foldWithoutVmcr(v)
+  }
+
+  private foldWithoutVmcr(v: Vcpu): void {
+    if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) foldIgnoringEoiCount(this.vgic, v)
     else this.foldOfDesign(v)
   }
 
