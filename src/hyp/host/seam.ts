@@ -99,7 +99,7 @@ export class Seam {
     const value = vmcrOf(words, pe)
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS]++
-    if (this.observer !== null) this.observer('sysreg', true, ICH_VMCR_EL2, value, 0)
+    if (this.observer !== null) this.tellVmcr(this.observer, value)
     return value
   }
 
@@ -463,8 +463,12 @@ export class Seam {
     for (let n = 0; n < used; n++) this.tellListRegister(tell, false, pe, n)
   }
 
-  private tellDisabled(tell: SeamObserver, pe: Pe, vmcr: number): void {
+  private tellVmcr(tell: SeamObserver, vmcr: number): void {
     tell('sysreg', true, ICH_VMCR_EL2, vmcr, 0)
+  }
+
+  private tellDisabled(tell: SeamObserver, pe: Pe, vmcr: number): void {
+    this.tellVmcr(tell, vmcr)
     tell('sysreg', false, ICH_HCR_EL2, 0, 0)
     tell('sysreg', true, ICH_MISR_EL2, this.virtualInterface.misr(pe), 0)
   }

@@ -24,6 +24,7 @@ import {
   VCPU_PE,
   VCPU_THREAD,
   VCPU_USED_LRS,
+  VCPU_VMCR,
   type Vcpu,
   withMode,
   withPreemptOff,
@@ -53,6 +54,7 @@ import {
   STEP_FOLD_IGNORING_EOI_COUNT,
   STEP_FOLD_SAVING_VMCR,
   STEP_NOT_LOADED,
+  STEP_SAVE_VMCR,
 } from './step-numbers.ts'
 import { fusedAt } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
@@ -85,9 +87,12 @@ export class FusedEntryExit extends GapSteps {
   private readonly onlyHcr: number
   /** The program counter of the `guest` that ends `entryAround`. */
   protected readonly aroundEnteredPc: number
-  /** 1 if every entry accesses the hardware; and if every exit does. */
+  /** 1 if every entry accesses the hardware; if every exit does; and if it is Linux 7.2's fold alone that does. */
   readonly writesHcr: number
+  private readonly accessesAtExit: number
   private readonly savesVmcr: number
+  /** Whether the gaps of `exitAround` have nothing but `saveVmcr` before the fold, and the host injects nothing. */
+  private readonly savesFirst: boolean
   /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
   readonly entryGaps: number
   private readonly exitGaps: number
@@ -99,9 +104,12 @@ export class FusedEntryExit extends GapSteps {
   private readonly entryIrqs: number
   /** Whether the gaps of `entryAround` have nothing but what `notLoaded?` asks for. */
   private readonly reloads: boolean
-  /** Whether the host injects nothing, and the gaps of `exitAround` have no rows. */
+  /** Whether the host injects nothing, and the gaps of `exitAround` have no rows but that of {@link savesFirst}. */
   readonly exitsPlainly: boolean
-  /** The gap of `exitAround` that has rows, if that is one before the reason, with one row, and the host injects nothing; else -1. */
+  /**
+   * The gap of `exitAround` that has rows, if that is one before the reason, with one row that is another, and the host injects
+   * nothing; else -1.
+   */
   private readonly exitGap: number
   /** The step of that row. */
   private readonly exitStep: number
@@ -131,16 +139,19 @@ export class FusedEntryExit extends GapSteps {
     this.entryPreempt = this.entryGap === AFTER_REQUESTS ? 0 : withPreemptOff(0)
     this.entryIrqs = this.entryGap === BEFORE_FLUSH ? THREAD_IRQS_OFF : 0
     this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && this.asksForReload()
-    this.exitGap = injects
+    const exitGap = injects
       ? -1
       : this.gapOfRow('exitAround', this.exitGaps, [BEFORE_OUTSIDE, BEFORE_FOLD, AFTER_FOLD])
-    this.exitStep = this.stepIn('exitAround', this.exitGap)
-    this.exitsPlainly = !injects && this.exitGaps === 0
-    const isFused = this.exitsPlainly || this.exitGap >= 0
-    this.folding = folding === STEP_FOLD && isFused ? 0 : folding
+    this.exitStep = this.stepIn('exitAround', exitGap)
+    this.savesFirst = this.exitStep === STEP_SAVE_VMCR && exitGap !== AFTER_FOLD
+    this.exitGap = this.savesFirst ? -1 : exitGap
+    this.exitsPlainly = !injects && (this.exitGaps === 0 || this.savesFirst)
+    const isFused = this.exitsPlainly || exitGap >= 0
+    this.folding = folding === STEP_FOLD && isFused && !this.savesFirst ? 0 : folding
     this.injects = injects
     this.writesHcr = flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
-    this.savesVmcr = folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
+    this.savesVmcr = folding === STEP_FOLD_SAVING_VMCR && !this.savesFirst ? 1 : 0
+    this.accessesAtExit = this.savesFirst ? 1 : this.savesVmcr
   }
 
   /** A word of the row at which a superinstruction begins; 0 if it begins nowhere. */
@@ -324,11 +335,26 @@ export class FusedEntryExit extends GapSteps {
    */
   private foldBack(words: Int32Array, v: Vcpu, pe: Pe): void {
     if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.foldRow(v, pe)
-    else if (this.savesVmcr !== 0) this.foldNone(v, pe)
+    else if (this.accessesAtExit !== 0) this.foldNone(v, pe)
   }
 
   private foldNone(v: Vcpu, pe: Pe): void {
-    foldNone(this.vgic, v, pe)
+    if (this.savesFirst === true) this.saveAndFoldNone(v, pe)
+    else foldNone(this.vgic, v, pe)
+  }
+
+  private saveAndFoldNone(v: Vcpu, pe: Pe): void {
+    this.saveBeforeFold(v, pe)
+    if (this.folding === STEP_FOLD_SAVING_VMCR) foldNone(this.vgic, v, pe)
+  }
+
+  /**
+   * `saveVmcr` without its calls, which are too many for V8.
+   * @inline
+   */
+  private saveBeforeFold(v: Vcpu, pe: Pe): void {
+    const { words } = this
+    if (words[v + VCPU_LOADED] !== 0) words[v + VCPU_VMCR] = this.seam.readVmcr(words, v, pe)
   }
 
   /** @inline */
@@ -339,11 +365,14 @@ export class FusedEntryExit extends GapSteps {
 
   private foldOtherwise(v: Vcpu, pe: Pe): void {
     if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, pe)
-    else this.foldWithoutVmcr(v)
+    else this.foldByStep(v, pe)
   }
 
-  private foldWithoutVmcr(v: Vcpu): void {
+  private foldByStep(v: Vcpu, pe: Pe): void {
+    if (this.savesFirst === true) this.saveBeforeFold(v, pe)
     if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) foldIgnoringEoiCount(this.vgic, v)
+    else if (this.folding === STEP_FOLD_SAVING_VMCR) foldSavingVmcr(this.vgic, v, pe)
+    else if (this.folding === STEP_FOLD && this.savesFirst === true) this.vgic.fold(v)
     else this.foldOfDesign(v)
   }
 
@@ -415,15 +444,24 @@ export class FusedEntryExit extends GapSteps {
     return this.words[v + VCPU_THREAD]
   }
 
+  /** After `saveVmcr` the thread goes on by single rows, since `fusedExit` has that, too. */
   exitToReason(v: Vcpu, at: number): number {
+    const { table } = this
+    if (this.savesFirst === true) return table[at + 1 + performStep(this, table[at], v)]
+    return this.exitPlainly(v, at)
+  }
+
+  /** All rows of an exit that `fusedExit` takes, and the last. */
+  exitPlainly(v: Vcpu, at: number): number {
     const { table } = this
     this.fusedExit(v, asPe(this.words[v + VCPU_PE]))
     return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
   }
 
   /**
-   * The rows of the exit, without the result of the last. If the host injects nothing, there is no timer for
-   * `timerSync` to sample. V8 does not know that a field is a boolean, and tests it for being true in 11 instructions.
+   * The rows of the exit, with `saveVmcr` before the fold if the design has that there, without the result of the last. If
+   * the host injects nothing, there is no timer for `timerSync` to sample. V8 does not know that a field is a boolean, and tests
+   * it for being true in 11 instructions.
    * @inline
    */
   fusedExit(v: Vcpu, pe: Pe): void {

@@ -288,7 +288,7 @@ export class RunLoop extends FusedSteps {
   exitsAtOnce(v: Vcpu): boolean {
     const { words } = this
     if (words[v + VCPU_PC] !== this.exitPc || words[v + VCPU_NOTIFIER] !== 0) return false
-    words[v + VCPU_PC] = this.exitToReason(v, this.exitPc << TABLE_SHIFT)
+    words[v + VCPU_PC] = this.exitPlainly(v, this.exitPc << TABLE_SHIFT)
     return true
   }
 

@@ -175,16 +175,20 @@ export function foldIgnoringEoiCount(vgic: VgicV3, v: Vcpu): void {
  * interrupts in no list register, and leaves ICH_HCR_EL2 zero, so that no maintenance interrupt stays asserted.
  */
 export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, pe: Pe): void {
-  const { words } = vgic
-  if (words[v + VCPU_USED_LRS] !== 0) {
-    foldUsed(vgic, v, pe, false)
-    return
-  }
-  foldNone(vgic, v, pe)
-  if (words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(words, v)
+  if (vgic.words[v + VCPU_USED_LRS] !== 0) foldUsed(vgic, v, pe, false)
+  else foldUnused(vgic, v, pe)
 }
 
-/** The same if no list register is in use, and the ap_list is empty. */
+/** The same if no list register is in use. */
+function foldUnused(vgic: VgicV3, v: Vcpu, pe: Pe): void {
+  foldNone(vgic, v, pe)
+  if (vgic.words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(vgic.words, v)
+}
+
+/**
+ * The same if no list register is in use, and the ap_list is empty.
+ * @inline
+ */
 export function foldNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
   words[v + VCPU_HCR] = 0

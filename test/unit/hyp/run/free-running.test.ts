@@ -2,7 +2,15 @@
  * The run loop's fast path, with its superinstructions, brings a machine to the words to which single steps bring it:
  * some schedules of three scenarios, where test/property has random ones.
  */
-import { baselines, designs, kvm61, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
+import {
+  baselines,
+  designs,
+  kvm61,
+  kvm72,
+  type Scenario,
+  type ScenarioMachine,
+  scenario,
+} from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VCPU_PE } from '../../../../src/hyp/records/vcpu.ts'
 import { THREAD_IN_GUEST, THREAD_STEPS } from '../../../../src/hyp/run/thread-states.ts'
@@ -14,6 +22,7 @@ import { runToPark, stepToPark } from '../../../kit/parking.ts'
 const all = Object.entries(designs).flatMap(([name, design]) => [
   { name, design: baselines.fixed(design) },
   { name: `${name} (kvm61)`, design: kvm61(design) },
+  { name: `${name} (kvm72)`, design: kvm72(design) },
 ])
 
 /** Two vCPUs that sleep, wake each other, trap and are preempted. */
