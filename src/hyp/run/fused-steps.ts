@@ -1,7 +1,7 @@
 /**
  * The superinstructions: a method for each row of superinstructions.ts, which names it. No other actor comes in
  * between, so what one row has asked or set still holds for the next, and what one row would undo of another is left
- * out. Those of entries and exits are in fused-entry-exit.ts.
+ * out. Those of entries are in fused-entry.ts, and those of exits in fused-exit.ts.
  *
  * A method returns the program counter at which the thread, or its notifier, goes on; if the thread comes to rest, ~
  * its THREAD_ value, with the program counter in VCPU_PC. `at` is the row of the table at which the superinstruction
@@ -26,7 +26,7 @@ import {
 } from '../records/vcpu.ts'
 import { MMIO_DONE } from '../vgic/vgic-mmio.ts'
 import { putActivePriorities } from '../vgic/vgic-v3-linux.ts'
-import { FusedEntryExit, restAt } from './fused-entry-exit.ts'
+import { FusedEntry, restAt } from './fused-entry.ts'
 import * as linux from './linux-steps.ts'
 import {
   ENDED,
@@ -50,7 +50,7 @@ const AFTER_UNHALT = 1
 const IN_SECTION = 2
 const AFTER_SECTION = 3
 
-export class FusedSteps extends FusedEntryExit {
+export class FusedSteps extends FusedEntry {
   /** @noinline */
   putForHalt(v: Vcpu, at: number): number {
     const { words, table } = this

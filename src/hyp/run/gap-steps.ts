@@ -4,7 +4,7 @@
  */
 import { VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
 import * as linux from './linux-steps.ts'
-import { type Program, TABLE_GAPS, TABLE_SHIFT } from './program.ts'
+import { type NextPc, type Program, TABLE_GAPS, TABLE_SHIFT } from './program.ts'
 import { STEP_OWN } from './step.ts'
 import { performStep } from './step-dispatch.ts'
 import {
@@ -17,7 +17,7 @@ import {
   STEP_SET_WAITING,
   STEP_TIMER_SYNC,
 } from './step-numbers.ts'
-import { fuse } from './superinstructions.ts'
+import { fuse, fusedAt } from './superinstructions.ts'
 import { type StepParts, ThreadSteps } from './thread-steps.ts'
 
 export class GapSteps extends ThreadSteps {
@@ -29,6 +29,23 @@ export class GapSteps extends ThreadSteps {
   ) {
     super(parts)
     this.table = fuse(program, parts.timers.present ? [] : [STEP_TIMER_SYNC])
+  }
+
+  /** A word of the row at which a superinstruction begins; 0 if it begins nowhere. */
+  protected wordOf(name: string, word: number): number {
+    const { table, program } = this
+    const pc = program.steps.findIndex((_, each) => fusedAt(table, each as NextPc)?.name === name)
+    return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + word]
+  }
+
+  /** That of some gaps which is the only one of `open`, and has one row of one result; else -1. */
+  protected gapOfRow(name: string, open: number, gaps: readonly number[]): number {
+    return gaps.find((gap) => open === 1 << gap && this.wordOf(name, TABLE_GAPS + 2 * gap + 1) < 0) ?? -1
+  }
+
+  /** The step of the row in a gap that {@link gapOfRow} has found; 0 for none. */
+  protected stepIn(name: string, gap: number): number {
+    return gap < 0 ? 0 : ~this.wordOf(name, TABLE_GAPS + 2 * gap + 1)
   }
 
   /** Takes the rows in a gap, which has some, of the superinstruction at `at`. */
