@@ -78,58 +78,57 @@ export class FusedExit extends GapSteps {
     this.accessesAtExit = this.savesFirst ? 1 : this.savesVmcr
   }
 
-  /**
-   * The row of the design that folds them, without a call where there is nothing to do, as at most exits. Every step
-   * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
-   * @inline
-   */
-  private foldBack(words: Int32Array, v: Vcpu, pe: Pe): void {
-    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.foldRow(v, pe)
-    else if (this.accessesAtExit !== 0) this.foldNone(v, pe)
+  /** After `saveVmcr` the thread goes on by single rows, since `fusedExit` has that, too. */
+  exitToReason(v: Vcpu, at: number): number {
+    const { table } = this
+    if (this.savesFirst === true) return table[at + 1 + performStep(this, table[at], v)]
+    return this.exitPlainly(v, at)
   }
 
-  private foldNone(v: Vcpu, pe: Pe): void {
-    if (this.savesFirst === true) this.saveAndFoldNone(v, pe)
-    else foldNone(this.vgic, v, pe)
-  }
-
-  private saveAndFoldNone(v: Vcpu, pe: Pe): void {
-    this.saveBeforeFold(v, pe)
-    if (this.folding === STEP_FOLD_SAVING_VMCR) foldNone(this.vgic, v, pe)
+  /** All rows of an exit that `fusedExit` takes, and the last. */
+  exitPlainly(v: Vcpu, at: number): number {
+    const { table } = this
+    this.fusedExit(v, asPe(this.words[v + VCPU_PE]))
+    return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
   }
 
   /**
-   * `saveVmcr` without its calls, which are too many for V8.
+   * The rows of the exit, with `saveVmcr` before the fold if the design has that there, without the result of the last. If
+   * the host injects nothing, there is no timer for `timerSync` to sample. V8 does not know that a field is a boolean, and tests
+   * it for being true in 11 instructions.
    * @inline
    */
-  private saveBeforeFold(v: Vcpu, pe: Pe): void {
+  fusedExit(v: Vcpu, pe: Pe): void {
     const { words } = this
-    if (words[v + VCPU_LOADED] !== 0) words[v + VCPU_VMCR] = this.seam.readVmcr(words, v, pe)
+    if (this.injects === true || words[pe + PE_LINES] & LINE_IRQ) {
+      this.exitTakingInterrupts(v, pe)
+      return
+    }
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
+    this.foldBack(words, v, pe)
   }
 
-  /** @inline */
-  private foldRow(v: Vcpu, pe: Pe): void {
-    if (this.folding === 0) this.vgic.fold(v)
-    else this.foldOtherwise(v, pe)
+  /**
+   * The rows of the exit if the host has an interrupt, or injects those that it takes: interrupts are turned on only after
+   * the fold, which may make the maintenance interrupt fall.
+   * @noinline
+   */
+  private exitTakingInterrupts(v: Vcpu, pe: Pe): void {
+    const { words } = this
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
+    this.foldBack(words, v, pe)
+    this.takeInterrupts(v, pe)
   }
 
-  private foldOtherwise(v: Vcpu, pe: Pe): void {
-    if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, pe)
-    else this.foldByStep(v, pe)
-  }
-
-  private foldByStep(v: Vcpu, pe: Pe): void {
-    if (this.savesFirst === true) this.saveBeforeFold(v, pe)
-    if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) foldIgnoringEoiCount(this.vgic, v)
-    else if (this.folding === STEP_FOLD_SAVING_VMCR) foldSavingVmcr(this.vgic, v, pe)
-    else if (this.folding === STEP_FOLD && this.savesFirst === true) this.vgic.fold(v)
-    else this.foldOfDesign(v)
-  }
-
-  /** @noinline */
-  private foldOfDesign(v: Vcpu): void {
-    if (this.folding === STEP_FOLD) this.fold(v)
-    else performStep(this, this.folding, v)
+  private takeInterrupts(v: Vcpu, pe: Pe): void {
+    const { words } = this
+    this.timers.sync(v)
+    if ((words[pe + PE_LINES] & LINE_IRQ) === 0) {
+      words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
+      return
+    }
+    this.seam.settleMaintenance(words, pe)
+    this.irqOn(v)
   }
 
   exitAroundToReason(v: Vcpu, at: number): number {
@@ -194,56 +193,57 @@ export class FusedExit extends GapSteps {
     return this.words[v + VCPU_THREAD]
   }
 
-  /** After `saveVmcr` the thread goes on by single rows, since `fusedExit` has that, too. */
-  exitToReason(v: Vcpu, at: number): number {
-    const { table } = this
-    if (this.savesFirst === true) return table[at + 1 + performStep(this, table[at], v)]
-    return this.exitPlainly(v, at)
-  }
-
-  /** All rows of an exit that `fusedExit` takes, and the last. */
-  exitPlainly(v: Vcpu, at: number): number {
-    const { table } = this
-    this.fusedExit(v, asPe(this.words[v + VCPU_PE]))
-    return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
-  }
-
   /**
-   * The rows of the exit, with `saveVmcr` before the fold if the design has that there, without the result of the last. If
-   * the host injects nothing, there is no timer for `timerSync` to sample. V8 does not know that a field is a boolean, and tests
-   * it for being true in 11 instructions.
+   * The row of the design that folds the list registers, without a call where there is nothing to do, as at most exits. Every step
+   * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
    * @inline
    */
-  fusedExit(v: Vcpu, pe: Pe): void {
-    const { words } = this
-    if (this.injects === true || words[pe + PE_LINES] & LINE_IRQ) {
-      this.exitTakingInterrupts(v, pe)
-      return
-    }
-    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
-    this.foldBack(words, v, pe)
+  private foldBack(words: Int32Array, v: Vcpu, pe: Pe): void {
+    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.foldRow(v, pe)
+    else if (this.accessesAtExit !== 0) this.foldNone(v, pe)
+  }
+
+  private foldNone(v: Vcpu, pe: Pe): void {
+    if (this.savesFirst === true) this.saveAndFoldNone(v, pe)
+    else foldNone(this.vgic, v, pe)
+  }
+
+  private saveAndFoldNone(v: Vcpu, pe: Pe): void {
+    this.saveBeforeFold(v, pe)
+    if (this.folding === STEP_FOLD_SAVING_VMCR) foldNone(this.vgic, v, pe)
   }
 
   /**
-   * The rows of the exit if the host has an interrupt, or injects those that it takes: interrupts are turned on only after
-   * the fold, which may make the maintenance interrupt fall.
-   * @noinline
+   * `saveVmcr` without its calls, which are too many for V8.
+   * @inline
    */
-  private exitTakingInterrupts(v: Vcpu, pe: Pe): void {
+  private saveBeforeFold(v: Vcpu, pe: Pe): void {
     const { words } = this
-    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
-    this.foldBack(words, v, pe)
-    this.takeInterrupts(v, pe)
+    if (words[v + VCPU_LOADED] !== 0) words[v + VCPU_VMCR] = this.seam.readVmcr(words, v, pe)
   }
 
-  private takeInterrupts(v: Vcpu, pe: Pe): void {
-    const { words } = this
-    this.timers.sync(v)
-    if ((words[pe + PE_LINES] & LINE_IRQ) === 0) {
-      words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
-      return
-    }
-    this.seam.settleMaintenance(words, pe)
-    this.irqOn(v)
+  /** @inline */
+  private foldRow(v: Vcpu, pe: Pe): void {
+    if (this.folding === 0) this.vgic.fold(v)
+    else this.foldOtherwise(v, pe)
+  }
+
+  private foldOtherwise(v: Vcpu, pe: Pe): void {
+    if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, pe)
+    else this.foldByStep(v, pe)
+  }
+
+  private foldByStep(v: Vcpu, pe: Pe): void {
+    if (this.savesFirst === true) this.saveBeforeFold(v, pe)
+    if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) foldIgnoringEoiCount(this.vgic, v)
+    else if (this.folding === STEP_FOLD_SAVING_VMCR) foldSavingVmcr(this.vgic, v, pe)
+    else if (this.folding === STEP_FOLD && this.savesFirst === true) this.vgic.fold(v)
+    else this.foldOfDesign(v)
+  }
+
+  /** @noinline */
+  private foldOfDesign(v: Vcpu): void {
+    if (this.folding === STEP_FOLD) this.fold(v)
+    else performStep(this, this.folding, v)
   }
 }
