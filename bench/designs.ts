@@ -1,9 +1,10 @@
 /**
  * `npm run bench -- designs`: what an exit costs in every design of the library, as it is and as Linux 6.1 and 7.2 have it,
  * and what a step costs that a user adds. They take turns in many short rounds, so that what the computer does meanwhile
- * hits all of them. Each has a process of its own, as a program that runs one design, in which V8 compiles at once and not
- * beside: what it inlines depends on when that is, and a halt costs 200 to 310 ns by it. Or all are together in one process,
- * whose code V8 has to compile for all of them at once, and inlines less of.
+ * hits all of them. Each has a process of its own, as a program that runs one design, in which V8 compiles and collects at once
+ * and not beside: what it inlines depends on when it compiles, and a halt costs 200 to 310 ns by it; and its other threads sweep
+ * for 2 ms of a round's 3 to 10. Or all are together in one process, whose code V8 has to compile for all of them at once, and
+ * inlines less of.
  */
 import { type Design, designs, type Edit, edit, kvm61, kvm72, ownStep } from 'vgic/scenario'
 import { header, Progress } from '../test/command-line.ts'
@@ -113,7 +114,7 @@ async function inTurns(
 }
 
 async function measuredAlone(): Promise<Medians> {
-  const workers = measuredDesigns.map(() => worker(processors()[0], '--no-concurrent-recompilation'))
+  const workers = measuredDesigns.map(() => worker(processors()[0], '--single-threaded-gc', '--no-concurrent-recompilation'))
   const byCase: number[][] = []
   const progress = new Progress(cases.length)
   try {

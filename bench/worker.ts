@@ -6,7 +6,6 @@
  */
 
 import { createInterface } from 'node:readline'
-import { setTimeout } from 'node:timers/promises'
 import { type Design, designs, type ScenarioMachine } from 'vgic/scenario'
 import { measuredDesigns } from './designs.ts'
 import {
@@ -31,9 +30,6 @@ const WARM_UP_ROUNDS = 3
 /** Of what makes objects: V8 compiles anew, for some time, what it has compiled for those of the round before. */
 const MORE_WARM_UP_ROUNDS = 8
 
-/** Milliseconds between a collection and a round. */
-const SWEEPING = 5
-
 /** Machines with other list registers and designs than the measured one. */
 const others = [
   (polls: boolean) => machineOf(2, designs.wfiHandler, polls),
@@ -53,11 +49,7 @@ async function serve(): Promise<void> {
       warmedUp(number, count, measuredDesigns[position]?.make())
     measured.set(key, path)
     // V8 gets its first room for new objects by the round that is not looked at.
-    if (!path.makesObjects) {
-      globalThis.gc?.()
-      // V8's other threads go on sweeping for some 2 ms of the processor, which would be counted for the iterations.
-      await setTimeout(SWEEPING)
-    }
+    if (!path.makesObjects) globalThis.gc?.()
     measure(path, number, 0)
     // A collection that comes in between makes it less: it is the most of all rounds.
     const empty = Math.max(emptyBytes.get(key) ?? 0, measure(path, number, 0).bytes)
