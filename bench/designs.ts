@@ -114,7 +114,9 @@ async function inTurns(
 }
 
 async function measuredAlone(): Promise<Medians> {
-  const workers = measuredDesigns.map(() => worker(processors()[0], '--single-threaded-gc', '--no-concurrent-recompilation'))
+  const workers = measuredDesigns.map(() =>
+    worker(processors()[0], '--single-threaded-gc', '--no-concurrent-recompilation'),
+  )
   const byCase: number[][] = []
   const progress = new Progress(cases.length)
   try {
