@@ -3,7 +3,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { keptOn, processors } from './processors.ts'
+import { keptOn } from './processors.ts'
 
 /** What one side measured in a round: nanoseconds an iteration by the clock, and of the processor. */
 export interface Times {
@@ -23,7 +23,7 @@ interface Waiter {
   failed(why: Error): void
 }
 
-/** A child process that answers a line with a line. It stays on a processor, one of {@link processors}. */
+/** A child process that answers a line with a line. It stays on a processor, one of `processors()`. */
 export class Responder {
   private readonly child: ChildProcessByStdio<Writable, Readable, null>
   /** In the order of the lines that they have sent. */
@@ -74,5 +74,5 @@ function read(line: string): Answer {
 export const workerFile = fileURLToPath(new URL('./worker.js', import.meta.url))
 
 /** A process of worker.ts on a processor, with more options of Node. */
-export const worker = (processor = processors()[0], ...options: readonly string[]): Responder =>
+export const worker = (processor: number, ...options: readonly string[]): Responder =>
   new Responder(processor, process.execPath, '--expose-gc', ...options, workerFile)

@@ -58,20 +58,18 @@ export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: num
     case 24:
       return steps.emulateMmioFromMemoryAndSkip(v, at)
     case 25:
-      return steps.emulateMmioFromMemoryAndSkip(v, at)
-    case 26:
       return steps.schedOut(v, at)
-    case 27:
+    case 26:
       return steps.schedOutDirect(v, at)
-    case 28:
+    case 27:
       return steps.schedInDirect(v, at)
-    case 29:
+    case 28:
       return steps.schedIn(v, at)
-    case 30:
+    case 29:
       return steps.schedInAgain(v, at)
-    case 31:
+    case 30:
       return steps.schedInWaiting(v, at)
-    case 32:
+    case 31:
       return steps.schedOutAround(v, at)
     default:
       return steps.schedInAround(v, at)

@@ -36,8 +36,8 @@ const BEFORE_REASON = 3
 
 export class FusedExit extends GapSteps {
   /**
-   * The step that folds the list registers. 0 if it need not settle the maintenance interrupt then: `fold` as in `exit`. Nor
-   * need Linux 7.2's, which disables them all, and Linux 6.1's, which enables none.
+   * The step that folds the list registers; 0 for `fold` without `saveVmcr` before it. It need not settle the maintenance
+   * interrupt then, which it does not enable; nor need Linux 6.1's and 7.2's.
    */
   private readonly folding: number
   /** 1 if every exit accesses the hardware; and if it is Linux 7.2's fold alone that does. */
@@ -71,8 +71,7 @@ export class FusedExit extends GapSteps {
     this.savesFirst = this.exitStep === STEP_SAVE_VMCR && exitGap !== AFTER_FOLD
     this.exitGap = this.savesFirst ? -1 : exitGap
     this.exitsPlainly = !injects && (this.exitGaps === 0 || this.savesFirst)
-    const isFused = this.exitsPlainly || exitGap >= 0
-    this.folding = folding === STEP_FOLD && isFused && !this.savesFirst ? 0 : folding
+    this.folding = folding === STEP_FOLD && !this.savesFirst ? 0 : folding
     this.injects = injects
     this.savesVmcr = folding === STEP_FOLD_SAVING_VMCR && !this.savesFirst ? 1 : 0
     this.accessesAtExit = this.savesFirst ? 1 : this.savesVmcr
@@ -194,8 +193,8 @@ export class FusedExit extends GapSteps {
   }
 
   /**
-   * The row of the design that folds the list registers, without a call where there is nothing to do, as at most exits. Every step
-   * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
+   * The row of the design that folds the list registers, without a call where there is nothing to do, as at most exits.
+   * Every step that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
    * @inline
    */
   private foldBack(words: Int32Array, v: Vcpu, pe: Pe): void {
@@ -237,13 +236,7 @@ export class FusedExit extends GapSteps {
     if (this.savesFirst === true) this.saveBeforeFold(v, pe)
     if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) foldIgnoringEoiCount(this.vgic, v)
     else if (this.folding === STEP_FOLD_SAVING_VMCR) foldSavingVmcr(this.vgic, v, pe)
-    else if (this.folding === STEP_FOLD && this.savesFirst === true) this.vgic.fold(v)
-    else this.foldOfDesign(v)
-  }
-
-  /** @noinline */
-  private foldOfDesign(v: Vcpu): void {
-    if (this.folding === STEP_FOLD) this.fold(v)
+    else if (this.folding === STEP_FOLD) this.vgic.fold(v)
     else performStep(this, this.folding, v)
   }
 }

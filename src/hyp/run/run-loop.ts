@@ -102,7 +102,7 @@ export class RunLoop extends FusedSteps {
   /**
    * Where the superinstruction begins that a WFI leads to, if that is `putForHalt` or `putAgainForHalt`, and whether it is the
    * latter; that an access to a system register leads to, if it is `sysreg` or `sysregByShadow`; and that of MMIO, if it is
-   * `mmio`, or one that does what `mmioFromMemory` does. Otherwise -1.
+   * `mmio` or `mmioFromMemory`. Otherwise -1.
    */
   private readonly haltPc: number
   private readonly putsAgain: boolean
@@ -150,10 +150,7 @@ export class RunLoop extends FusedSteps {
     this.sysregPc = begins('sysreg', after(EXIT_SYSREG))
     this.sysregByShadowPc = begins('sysregByShadow', after(EXIT_SYSREG))
     this.mmioPc = begins('mmio', after(EXIT_MMIO))
-    this.mmioFromMemoryPc = Math.max(
-      begins('mmioFromMemory', after(EXIT_MMIO)),
-      begins('mmioAsLinux61', after(EXIT_MMIO)),
-    )
+    this.mmioFromMemoryPc = begins('mmioFromMemory', after(EXIT_MMIO))
     const polling = begins('poll', (this.haltPc << TABLE_SHIFT) + TABLE_NEXT)
     const poll = polling << TABLE_SHIFT
     const loadAgainPc = begins('loadAgainAfterHalt', poll + TABLE_ELSE_2)

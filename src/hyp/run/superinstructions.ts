@@ -284,14 +284,10 @@ export const superinstructions: readonly Superinstruction[] = [
     rows: [step.noCommand, step.lockIts, step.invalidateCache, step.executeCommandAsLinux61, step.unlockIts],
   },
   {
+    // As Linux has it.
     name: 'mmioFromMemory',
     does: 'emulateMmioFromMemoryAndSkip',
-    rows: [step.emulateMmioFromMemory, step.skipInstruction],
-  },
-  {
-    name: 'mmioAsLinux61',
-    does: 'emulateMmioFromMemoryAndSkip',
-    rows: [step.emulateMmioAsLinux61, step.skipInstruction],
+    rows: [[step.emulateMmioFromMemory, step.emulateMmioAsLinux61], step.skipInstruction],
   },
   {
     name: 'schedOut',
