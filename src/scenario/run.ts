@@ -112,7 +112,7 @@ export class Run {
    * design's own step depends on more than the machine's state.
    */
   get events(): readonly StepEvent[] {
-    this.told ??= this.tell((taken) => taken >= this.steps - TOLD)
+    this.told ??= this.tellLast(Math.min(this.steps, TOLD))
     return this.told
   }
 
@@ -208,6 +208,19 @@ export class Run {
   private tell(isWanted: (taken: number, time: number) => boolean): StepEvent[] {
     const events: StepEvent[] = []
     this.takeAgain(isWanted, (event) => events.push(event))
+    return events
+  }
+
+  /** The same of the last steps, as many as `count`: an array that grows would take as much memory again as it ends with. */
+  private tellLast(count: number): StepEvent[] {
+    const events = new Array<StepEvent>(count)
+    let told = 0
+    this.takeAgain(
+      (taken) => taken >= this.steps - count,
+      (event) => {
+        events[told++] = event
+      },
+    )
     return events
   }
 
