@@ -114,9 +114,8 @@ async function inTurns(
 }
 
 async function measuredAlone(): Promise<Medians> {
-  const workers = measuredDesigns.map(() =>
-    worker(processors()[0], '--single-threaded-gc', '--no-concurrent-recompilation'),
-  )
+  const workers = measuredDesigns.map(() => worker('--single-threaded-gc', '--no-concurrent-recompilation'))
+  for (const each of workers) each.stayOn(processors()[0])
   const byCase: number[][] = []
   const progress = new Progress(cases.length)
   try {

@@ -4,6 +4,7 @@
  */
 import { header, Progress } from '../test/command-line.ts'
 import { asleep, type BenchCase, throughPe, withoutTwin, withTwin } from './cases.ts'
+import { pageFaultUs } from './page-fault.ts'
 import { ANY_PROCESSOR, processors } from './processors.ts'
 import { publicCases } from './public.ts'
 import { type Answer, Responder, type Times, worker } from './responder.ts'
@@ -35,11 +36,14 @@ interface Round {
   readonly other?: Answer
 }
 
+/** A round that was compared with another one. */
+type Compared = Required<Round>
+
 /** What a case is compared with: the yardstick, or an internal case. */
 interface Other {
   readonly name: string
   /** Starts a process that answers `line`. */
-  readonly start: (processor: number) => Responder
+  readonly start: () => Responder
   readonly line: string
   /** Whether it has the same checksum. */
   readonly hasChecksum: boolean
@@ -54,7 +58,9 @@ interface CaseResult {
   readonly ns: Quartiles
   readonly cpuNs: Quartiles
   readonly bytesPerIteration: number
+  /** Of a round. */
   readonly scavenges: number
+  readonly pageFaults: number
   /** How many times what it was compared with, by the clock and by the time of the processor; and what that was. */
   readonly ratio?: Quartiles
   readonly cpuRatio?: Quartiles
@@ -71,10 +77,13 @@ function otherOf(benchCase: BenchCase, twin: string | undefined): Other | undefi
   }
   if (twin === undefined || !withTwin.includes(benchCase)) return undefined
   const line = `${benchCase.number} ${benchCase.iterations} 4`
-  return { name: 'C', start: (processor) => new Responder(processor, twin), line, hasChecksum: true }
+  return { name: 'C', start: () => new Responder(twin), line, hasChecksum: true }
 }
 
-/** Measures one case in a new process, round by round in turn with what it is compared with. */
+/**
+ * Measures one case in a new process, round by round in turn with what it is compared with. Both warm up at once, on any
+ * processor, and then stay on one.
+ */
 async function measure(
   { number, name, iterations }: BenchCase,
   machines: number,
@@ -82,20 +91,24 @@ async function measure(
   processor: number,
   other: Other | undefined,
 ): Promise<Round[]> {
-  const own = worker(processor)
-  const theirs = other?.start(processor)
+  const own = worker()
+  const theirs = other?.start()
+  const ask = (): Promise<Answer> => own.ask(`${number} ${iterations} ${machines}`)
+  const askOther = async (): Promise<Answer | undefined> => other && theirs?.ask(other.line)
   const answers: Round[] = []
   try {
-    for (let round = 0; round <= rounds; round++) {
-      const ours = await own.ask(`${number} ${iterations} ${machines}`)
-      const answer = other && (await theirs?.ask(other.line))
-      if (answer && other.hasChecksum && answer.checksum !== ours.checksum) {
+    await Promise.all([ask(), askOther()])
+    own.stayOn(processor)
+    theirs?.stayOn(processor)
+    for (let round = 0; round < rounds; round++) {
+      const ours = await ask()
+      const answer = await askOther()
+      if (answer && other?.hasChecksum && answer.checksum !== ours.checksum) {
         throw new Error(
           `${name}: checksum ${ours.checksum}, that of ${other.name} is ${answer.checksum}: not the same work`,
         )
       }
-      // The first round warms both up.
-      if (round > 0) answers.push(answer ? { ours, other: answer } : { ours })
+      answers.push(answer ? { ours, other: answer } : { ours })
     }
   } finally {
     own.end()
@@ -104,33 +117,53 @@ async function measure(
   return answers
 }
 
+/** Measures one case; its internal one too if it is by the public API. The rows of both, in this order: internal, own. */
 async function measureCase(
   benchCase: BenchCase,
   machines: number,
   rounds: number,
   twin: string | undefined,
-): Promise<CaseResult> {
+): Promise<CaseResult[]> {
   const all: Round[] = []
   const other = otherOf(benchCase, twin)
   const processes = withTwin.includes(benchCase) && machines === 1 ? PROCESSES : FEW_PROCESSES
   const kept = benchCase.makesObjects ? [ANY_PROCESSOR] : processors()
   for (let process = 0; process < processes; process++)
     all.push(...(await measure(benchCase, machines, rounds, kept[process % kept.length], other)))
+  const own = resultOf(caseName(benchCase, machines), all, other?.name)
+  if (other === undefined || other.hasChecksum) return [own]
+  return [
+    resultOf(
+      other.name,
+      all.filter(isCompared).map(({ other: ours }) => ({ ours })),
+    ),
+    own,
+  ]
+}
+
+const isCompared = (round: Round): round is Compared => round.other !== undefined
+
+/** What rounds of a case say, and of what it was compared with, if it was. */
+function resultOf(name: string, rounds: readonly Round[], of?: string): CaseResult {
+  const answers = rounds.map(({ ours }) => ours)
   const ratios = (time: (times: Times) => number): Quartiles =>
-    quartiles(all.flatMap((round) => (round.other ? time(round.ours) / time(round.other) : [])))
+    quartiles(rounds.filter(isCompared).map(({ ours, other }) => time(ours) / time(other)))
   return {
-    name: caseName(benchCase, machines),
-    ns: quartiles(all.map(({ ours }) => ours.ns)),
-    cpuNs: quartiles(all.map(({ ours }) => ours.cpuNs)),
-    bytesPerIteration: bytesOf(all.map(({ ours }) => ours)),
-    scavenges: median(all.map(({ ours }) => ours.scavenges)),
-    ...(other && { of: other.name, ratio: ratios(({ ns }) => ns), cpuRatio: ratios(({ cpuNs }) => cpuNs) }),
-    rounds: all.map((round) => ({
-      ours: { ns: round.ours.ns, cpuNs: round.ours.cpuNs },
-      ...(round.other && { other: { ns: round.other.ns, cpuNs: round.other.cpuNs } }),
+    name,
+    ns: quartiles(answers.map(({ ns }) => ns)),
+    cpuNs: quartiles(answers.map(({ cpuNs }) => cpuNs)),
+    bytesPerIteration: bytesOf(answers),
+    scavenges: median(answers.map(({ scavenges }) => scavenges)),
+    pageFaults: median(answers.map(({ pageFaults }) => pageFaults)),
+    ...(of !== undefined && { of, ratio: ratios(({ ns }) => ns), cpuRatio: ratios(({ cpuNs }) => cpuNs) }),
+    rounds: rounds.map(({ ours, other }) => ({
+      ours: timesOf(ours),
+      ...(other && { other: timesOf(other) }),
     })),
   }
 }
+
+const timesOf = ({ ns, cpuNs }: Times): Times => ({ ns, cpuNs })
 
 /** The bytes of an iteration. A scavenge takes some away: rounds without one say it, if there are any. */
 function bytesOf(answers: readonly Answer[]): number {
@@ -143,6 +176,10 @@ const quartiles = (values: readonly number[]): Quartiles => [
   median(values),
   quantile(values, 0.75),
 ]
+
+/** Whether cases by the public API are compared with it, whose rounds say what it takes. */
+const isMeasuredBeside = (benchCase: BenchCase): boolean =>
+  throughPe.includes(benchCase) && publicCases.some(({ internal }) => internal === benchCase.name)
 
 /** Whether it is measured beside machines of other designs, too. */
 const hasOthers = (benchCase: BenchCase): boolean => withTwin.includes(benchCase) || benchCase === asleep
@@ -157,7 +194,7 @@ function legend(rounds: number, twin: string | undefined): string {
   const others = twin === undefined ? 'the internal case' : 'the same work in C, or the internal case'
   return `medians (quartiles) of ${PROCESSES} x ${rounds} rounds, ${FEW_PROCESSES} x ${rounds} of cases that are not in C or have several machines:
 nanoseconds by the clock, and of the processor; how many times ${others}, by each;
-bytes of heap an iteration; scavenges a round`
+bytes of heap an iteration; scavenges, and page faults, a round. A page fault takes ${pageFaultUs().toFixed(1)} us here`
 }
 
 /** Runs the benchmark and prints it. */
@@ -166,7 +203,9 @@ export const benchHotPath = (options: Options): Promise<void> =>
 
 async function benchBeside(twin: string | undefined, { json, rounds, only }: Options): Promise<void> {
   const cases: CaseResult[] = []
-  const chosen = allCases.filter(({ name }) => only === undefined || name === only)
+  const chosen = allCases.filter((each) =>
+    only === undefined ? !isMeasuredBeside(each) : each.name === only,
+  )
   const both = [1, 3].flatMap((machines) =>
     chosen.filter((each) => machines === 1 || hasOthers(each)).map((each) => [each, machines] as const),
   )
@@ -175,9 +214,10 @@ async function benchBeside(twin: string | undefined, { json, rounds, only }: Opt
   for (const [benchCase, machines] of both) {
     progress.next(caseName(benchCase, machines))
     const measured = await measureCase(benchCase, machines, rounds, twin)
-    cases.push(measured)
+    const news = measured.filter(({ name }) => cases.every((known) => known.name !== name))
+    cases.push(...news)
     progress.clear()
-    if (!json) console.log(row(measured))
+    if (!json) for (const each of news) console.log(row(each))
   }
   const means = geomeans(cases)
   if (json) {
@@ -205,10 +245,12 @@ function geomeans(cases: readonly CaseResult[]) {
   }
 }
 
-function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio, of }: CaseResult): string {
+function row(result: CaseResult): string {
+  const { name, ns, cpuNs, bytesPerIteration, scavenges, pageFaults, ratio, cpuRatio, of } = result
   const times = `${shown(ns, 1).padStart(24)} ns  ${shown(cpuNs, 1).padStart(24)} ns`
   const ratios = ratio && cpuRatio ? `  ${shown(ratio, 2)}x  ${shown(cpuRatio, 2)}x of ${of}` : ''
-  return `${name.padEnd(28)}${times}${ratios}  ${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`
+  const memory = `${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges, ${pageFaults} faults`
+  return `${name.padEnd(28)}${times}${ratios}  ${memory}`
 }
 
 const shown = ([low, middle, high]: Quartiles, digits: number): string =>

@@ -38,6 +38,8 @@ export const listed = (list: string): number[] =>
     return Array.from({ length: last - first + 1 }, (_, i) => first + i)
   })
 
-/** A command that stays on a processor. */
-export const keptOn = (processor: number, command: readonly string[]): readonly string[] =>
-  processor === ANY_PROCESSOR ? command : ['taskset', '-c', `${processor}`, ...command]
+/** Keeps a process on a processor, with the threads that it has and will start. */
+export function keepOn(processor: number, pid: number): void {
+  if (processor !== ANY_PROCESSOR)
+    spawnSync('taskset', ['--all-tasks', '--cpu-list', '--pid', `${processor}`, `${pid}`])
+}

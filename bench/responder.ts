@@ -3,7 +3,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { keptOn } from './processors.ts'
+import { keepOn } from './processors.ts'
 
 /** What one side measured in a round: nanoseconds an iteration by the clock, and of the processor. */
 export interface Times {
@@ -15,6 +15,7 @@ export interface Answer extends Times {
   readonly checksum: string
   readonly bytes: number
   readonly scavenges: number
+  readonly pageFaults: number
 }
 
 /** Who waits for a line. */
@@ -23,7 +24,7 @@ interface Waiter {
   failed(why: Error): void
 }
 
-/** A child process that answers a line with a line. It stays on a processor, one of `processors()`. */
+/** A child process that answers a line with a line. */
 export class Responder {
   private readonly child: ChildProcessByStdio<Writable, Readable, null>
   /** In the order of the lines that they have sent. */
@@ -31,8 +32,8 @@ export class Responder {
   /** Why there is no answer any more. */
   private failure: Error | undefined
 
-  constructor(processor: number, ...command: readonly string[]) {
-    const [file, ...args] = keptOn(processor, command)
+  constructor(...command: readonly string[]) {
+    const [file, ...args] = command
     this.child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] })
     createInterface({ input: this.child.stdout }).on('line', (line) => this.waiters.shift()?.answered(line))
     const fail = (why: string): void => this.fail(new Error(`${command.join(' ')}: ${why}.`))
@@ -49,6 +50,11 @@ export class Responder {
     return read(await answer)
   }
 
+  /** From now on it stays on a processor, one of `processors()`. */
+  stayOn(processor: number): void {
+    if (this.child.pid !== undefined) keepOn(processor, this.child.pid)
+  }
+
   end(): void {
     this.child.stdin.end()
   }
@@ -60,10 +66,16 @@ export class Responder {
   }
 }
 
-/** An answer by its line; the yardstick's has no bytes and no scavenges. */
+/** An answer by its line; the yardstick's ends with its checksum. */
 function read(line: string): Answer {
-  const [ns, cpuNs, checksum = '', bytes = '0', scavenges = '0'] = line.trim().split(/\s+/)
-  const numbers = { ns: Number(ns), cpuNs: Number(cpuNs), bytes: Number(bytes), scavenges: Number(scavenges) }
+  const [ns, cpuNs, checksum = '', bytes = '0', scavenges = '0', pageFaults = '0'] = line.trim().split(/\s+/)
+  const numbers = {
+    ns: Number(ns),
+    cpuNs: Number(cpuNs),
+    bytes: Number(bytes),
+    scavenges: Number(scavenges),
+    pageFaults: Number(pageFaults),
+  }
   if (checksum === '' || !Object.values(numbers).every(Number.isFinite)) {
     throw new Error(`This is no answer of a process that measures: ${line}`)
   }
@@ -73,6 +85,6 @@ function read(line: string): Answer {
 /** The file of worker.ts, which the build puts beside whatever measures. */
 export const workerFile = fileURLToPath(new URL('./worker.js', import.meta.url))
 
-/** A process of worker.ts on a processor, with more options of Node. */
-export const worker = (processor: number, ...options: readonly string[]): Responder =>
-  new Responder(processor, process.execPath, '--expose-gc', ...options, workerFile)
+/** A process of worker.ts, with more options of Node. */
+export const worker = (...options: readonly string[]): Responder =>
+  new Responder(process.execPath, '--expose-gc', ...options, workerFile)

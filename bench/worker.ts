@@ -1,7 +1,7 @@
 /**
  * A process that measures cases on demand: reads lines `CASE ITERATIONS MACHINES DESIGN`, answers each with
- * `NS_PER_ITERATION CPU_NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES`. DESIGN, which may be left out, is the
- * position of a design among those of designs.ts. With several machines alive the first is measured. Machines are warmed up
+ * `NS_PER_ITERATION CPU_NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES PAGE_FAULTS`. DESIGN, which may be left out,
+ * is the position of a design among those of designs.ts. With several machines alive the first is measured. Machines are warmed up
  * when they are made; the time of the processor is that of all threads, V8's compiler and collector included.
  */
 
@@ -54,11 +54,11 @@ async function serve(): Promise<void> {
     // A collection that comes in between makes it less: it is the most of all rounds.
     const empty = Math.max(emptyBytes.get(key) ?? 0, measure(path, number, 0).bytes)
     emptyBytes.set(key, empty)
-    const { start, end, cpu, checksum, bytes } = measure(path, number, iterations)
+    const { start, end, cpu, checksum, bytes, faults } = measure(path, number, iterations)
     const wall = (end - start) * 1e6
     const came = await scavenges(start, end)
     const each = (value: number, digits: number): string => (value / iterations).toFixed(digits)
-    console.log(`${each(wall, 3)} ${each(cpu, 3)} ${checksum} ${each(bytes - empty, 4)} ${came}`)
+    console.log(`${each(wall, 3)} ${each(cpu, 3)} ${checksum} ${each(bytes - empty, 4)} ${came} ${faults}`)
   }
 }
 
@@ -96,18 +96,23 @@ function measure(path: Measurable, number: number, iterations: number) {
   let start = 0
   let end = 0
   let cpu = 0
+  let faults = 0
   const checksum = path.run(number, iterations, (iterate) => {
     const heap = process.memoryUsage().heapUsed
-    const used = process.cpuUsage()
+    const before = process.resourceUsage()
     start = performance.now()
     const sum = iterate()
     end = performance.now()
-    const { user, system } = process.cpuUsage(used)
-    cpu = (user + system) * 1e3
+    const after = process.resourceUsage()
+    cpu = (cpuTime(after) - cpuTime(before)) * 1e3
+    faults = after.minorPageFault - before.minorPageFault
     bytes = process.memoryUsage().heapUsed - heap
     return sum
   })
-  return { start, end, cpu, checksum, bytes }
+  return { start, end, cpu, checksum, bytes, faults }
 }
+
+/** Microseconds of the processor, of all threads. */
+const cpuTime = ({ userCPUTime, systemCPUTime }: NodeJS.ResourceUsage): number => userCPUTime + systemCPUTime
 
 await serve()

@@ -195,12 +195,14 @@ export const listRegisterView = (hi: number): RegisterView => (hi & LR_HW ? ICH_
 /** The names of the values 0 to 3 of `ICH_LR<n>_EL2.State`. */
 export const listRegisterStates = ['invalid', 'pending', 'active', 'pending+active'] as const
 
+/** The encoding of `ICH_LR<n>_EL2`: CRm and op2 count on from those of the first. */
+export const ichLr = (n: number): number => ICH_LR0_EL2 + argumentInteger('n', n, 0, 15)
+
 const listRegister = (n: number): SystemRegister => {
   const name = `ICH_LR${n}_EL2`
-  const encoding = encodeSysreg(3, 4, 12, 12 + (n >> 3), n & 7)
   return {
     name,
-    encoding,
+    encoding: ichLr(n),
     access: 'RW',
     views: [
       { ...ICH_LR_VIEW, name },
@@ -210,8 +212,6 @@ const listRegister = (n: number): SystemRegister => {
   }
 }
 
-/** The encoding of `ICH_LR<n>_EL2`. */
-export const ichLr = (n: number): number => listRegister(argumentInteger('n', n, 0, 15)).encoding
 /** The encoding of `ICH_AP<group>R<n>_EL2`. */
 export const ichApr = (group: 0 | 1, n: number): number =>
   encodeSysreg(3, 4, 12, 8 + argumentInteger('group', group, 0, 1), argumentInteger('n', n, 0, 3))
