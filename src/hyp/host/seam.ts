@@ -109,14 +109,14 @@ export class Seam {
     if (this.observer !== null) this.observer('sysreg', true, ICH_MISR_EL2, this.virtualInterface.misr(pe), 0)
   }
 
-  /** `readVmcr`, `writeHcr` with 0 and `readMisr`; returns what the first does. */
-  disable(words: Int32Array, v: Vcpu, pe: Pe): number {
+  /** `readVmcr` `again` + 1 times, `writeHcr` with 0 and `readMisr`; returns what the first does. */
+  disable(words: Int32Array, v: Vcpu, pe: Pe, again: number): number {
     const vmcr = vmcrOf(words, pe)
     clearHcr(words, pe)
     const row = words[v + VCPU_COST]
-    words[row + COST_SYSREG_READS] += 2
+    words[row + COST_SYSREG_READS] += again + 2
     words[row + COST_SYSREG_WRITES]++
-    if (this.observer !== null) this.tellDisabled(this.observer, pe, vmcr)
+    if (this.observer !== null) this.tellDisabled(this.observer, pe, again)
     return vmcr
   }
 
@@ -213,7 +213,7 @@ export class Seam {
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS] += 3 + inUse
     words[row + COST_SYSREG_WRITES] += 2
-    if (this.observer !== null) this.tellDisabled(this.observer, pe, words[vmcr])
+    if (this.observer !== null) this.tellDisabled(this.observer, pe, 0)
     return high
   }
 
@@ -467,8 +467,8 @@ export class Seam {
     tell('sysreg', true, ICH_VMCR_EL2, vmcr, 0)
   }
 
-  private tellDisabled(tell: SeamObserver, pe: Pe, vmcr: number): void {
-    this.tellVmcr(tell, vmcr)
+  private tellDisabled(tell: SeamObserver, pe: Pe, again: number): void {
+    for (let n = 0; n <= again; n++) this.tellVmcr(tell, vmcrOf(this.words, pe))
     tell('sysreg', false, ICH_HCR_EL2, 0, 0)
     tell('sysreg', true, ICH_MISR_EL2, this.virtualInterface.misr(pe), 0)
   }

@@ -198,18 +198,18 @@ export class FusedExit extends GapSteps {
    * @inline
    */
   private foldBack(words: Int32Array, v: Vcpu, pe: Pe): void {
-    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.foldRow(v, pe)
+    if (words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) this.foldRow(v, pe)
     else if (this.accessesAtExit !== 0) this.foldNone(v, pe)
   }
 
   private foldNone(v: Vcpu, pe: Pe): void {
     if (this.savesFirst === true) this.saveAndFoldNone(v, pe)
-    else foldNone(this.vgic, v, pe)
+    else foldNone(this.vgic, v, pe, 0)
   }
 
   private saveAndFoldNone(v: Vcpu, pe: Pe): void {
-    this.saveBeforeFold(v, pe)
-    if (this.folding === STEP_FOLD_SAVING_VMCR) foldNone(this.vgic, v, pe)
+    if (this.folding === STEP_FOLD_SAVING_VMCR) foldNone(this.vgic, v, pe, this.words[v + VCPU_LOADED])
+    else this.saveBeforeFold(v, pe)
   }
 
   /**

@@ -181,18 +181,18 @@ export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, pe: Pe): void {
 
 /** The same if no list register is in use. */
 function foldUnused(vgic: VgicV3, v: Vcpu, pe: Pe): void {
-  foldNone(vgic, v, pe)
+  foldNone(vgic, v, pe, 0)
   if (vgic.words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(vgic.words, v)
 }
 
 /**
- * The same if no list register is in use, and the ap_list is empty.
+ * The same if no list register is in use, and the ap_list is empty; with `saves` = 1 after a `saveVmcr`.
  * @inline
  */
-export function foldNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
+export function foldNone(vgic: VgicV3, v: Vcpu, pe: Pe, saves: number): void {
   const { words, seam } = vgic
   words[v + VCPU_HCR] = 0
-  words[v + VCPU_VMCR] = seam.disable(words, v, pe)
+  words[v + VCPU_VMCR] = seam.disable(words, v, pe, saves)
 }
 
 /** `foldSavingVmcr`, but EOIcount deactivates from the head of the ap_list on (catalogue 56). */
@@ -223,7 +223,7 @@ function foldSeveral(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
   const used = words[v + VCPU_USED_LRS]
   const empty = takeLrs(vgic, v, pe, used)
-  words[v + VCPU_VMCR] = seam.disable(words, v, pe)
+  words[v + VCPU_VMCR] = seam.disable(words, v, pe, 0)
   foldTaken(vgic, v, pe, used, empty)
 }
 
