@@ -16,7 +16,7 @@ import {
   configOneOf,
   configOptions,
 } from '../errors/arguments.ts'
-import { counted } from '../errors/printed.ts'
+import { counted, hex } from '../errors/printed.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { type CheckedGicConfig, checkGicConfig, type GicConfig, gicFields } from '../gic/config/config.ts'
 import { ITT_COUNT } from '../hyp/host/host-memory.ts'
@@ -95,6 +95,7 @@ export class Scenario {
   private readonly interfaces = new Map<number, CpuInterfaceConfig>()
   private readonly guests = new Map<number, GuestProgram>()
   private readonly sgiTargets = new Map<number, number>()
+  private readonly itsFrames = new Map<number, readonly number[]>()
   private readonly devices: DeviceBuilder[] = []
   private readonly vlpis: ForwardSetup[] = []
   private readonly alike: (readonly SymmetricPart[])[] = []
@@ -183,6 +184,7 @@ export class Scenario {
     argumentWrites('write', write, builder)
     this.guests.set(vcpu, builder.build())
     this.sgiTargets.set(vcpu, builder.sgiTarget)
+    this.itsFrames.set(vcpu, builder.itsFrames)
     return this
   }
 
@@ -243,6 +245,8 @@ export class Scenario {
     }
     for (const vcpu of this.guests.keys()) this.checkVcpu('A guest', vcpu)
     for (const vcpu of this.interfaces.keys()) this.checkVcpu('A CPU interface', vcpu)
+    for (const [vcpu, addresses] of this.itsFrames)
+      for (const address of addresses) this.checkItsFrame(vcpu, address, frames)
     for (const target of this.sgiTargets.values()) if (target >= 0) this.checkVcpu("A guest's SGI", target)
     for (const [vcpu, { ops }] of this.guests) {
       for (let at = 0; at < ops.length; at += OP_WORDS) {
@@ -389,6 +393,18 @@ export class Scenario {
     throw new VgicError(
       'scenario',
       `${who} sends a message to ITS ${its}, but the VM has ${length === 0 ? 'none' : counted(length, 'ITS')}: give it one with vm({ frames: { its } }).`,
+    )
+  }
+
+  private checkItsFrame(vcpu: number, address: number, { its = [] }: GuestFrames): void {
+    if (its.includes(address)) return
+    const those =
+      its.length === 0
+        ? 'the VM has none: give it one with vm({ frames: { its } }).'
+        : `that of the VM is at ${its.map(hex).join(' or ')}: say so by its({ frame }).`
+    throw new VgicError(
+      'scenario',
+      `The guest of vCPU ${vcpu} drives an ITS at ${hex(address)}, but ${those}`,
     )
   }
 

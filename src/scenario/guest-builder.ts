@@ -111,6 +111,8 @@ export class Draft {
   runs = -1
   /** The greatest index of a vCPU that an SGI names; -1 if none does. */
   sgiTarget = -1
+  /** Where its ITS drivers look for an ITS. */
+  readonly itsFrames: number[] = []
 
   /** Allocates another loop and returns its number. */
   newLoop(): number {
@@ -248,7 +250,9 @@ export class OpList {
 
   /** The guest's ITS driver: its calls add operations to this list. */
   its(options?: GuestItsOptions): GuestIts {
-    return new GuestIts(this, options)
+    const its = new GuestIts(this, options)
+    this.draft.itsFrames.push(its.frame)
+    return its
   }
 
   /** Sets ICC_PMR_EL1: only priorities below this are signalled. */
@@ -386,6 +390,11 @@ export class GuestBuilder extends OpList {
    */
   get sgiTarget(): number {
     return this.draft.sgiTarget
+  }
+
+  /** @internal */
+  get itsFrames(): readonly number[] {
+    return this.draft.itsFrames
   }
 
   /** @internal */

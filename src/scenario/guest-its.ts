@@ -86,7 +86,8 @@ interface Operations {
 
 /** An ITS driver of a guest, see {@link OpList.its}. Each call but the constructor adds operations; all return the driver. */
 export class GuestIts {
-  private readonly frame: number
+  /** @internal */
+  readonly frame: number
   private readonly redistributors: number
   private readonly memory: number
   private written = 0

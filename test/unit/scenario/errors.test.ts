@@ -119,6 +119,20 @@ describe('a scenario that contradicts itself is refused when its machine starts'
       message: "A guest's SGI names vCPU 1, but the VM has 1: raise vcpus.",
     },
     {
+      what: 'a driver of an ITS that the VM does not have',
+      s: one().guest(0, (guest) => guest.its().boot(1)),
+      message:
+        'The guest of vCPU 0 drives an ITS at 0x8080000, but the VM has none: give it one with vm({ frames: { its } }).',
+    },
+    {
+      what: 'a handler that drives one elsewhere',
+      s: one()
+        .vm({ vcpus: 1, frames: { its: [0x0808_0000, 0x0900_0000] } })
+        .guest(0, (guest) => guest.onIrq((list) => list.its({ frame: 0x0902_0000 }).sync(0))),
+      message:
+        'The guest of vCPU 0 drives an ITS at 0x9020000, but that of the VM is at 0x8080000 or 0x9000000: say so by its({ frame }).',
+    },
+    {
       what: 'a device that drives a PPI of one',
       s: one().device('timer', (device) => device.raise(27, 2)),
       message: 'Device timer names vCPU 2, but the VM has 1: raise vcpus.',
