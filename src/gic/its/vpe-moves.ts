@@ -33,14 +33,24 @@ export class VpeMoves {
 
   /**
    * Carries out what is in the queue of an ITS, and in those of others that go on when a VMOVP that they wait with is
-   * done: each carries out at least one command, or it is over.
+   * done: each carries out at least one command, or it is over. All of them together go through `most` words. One with
+   * commands that an earlier access has left goes on too: the ITS may wait for it.
    */
-  run(queue: CommandQueue): void {
-    let goesOn = queue.run()
+  run(queue: CommandQueue, most: number): void {
+    let goesOn = queue.run(most) || this.isAnyStarted
     while (goesOn && this.mayWait) {
       goesOn = false
-      for (const its of this.its) if (its.queue.run()) goesOn = true
+      for (const its of this.its) if (its.queue.run(most)) goesOn = true
     }
+  }
+
+  /** Whether the ITS of a queue, which may wait with a VMOVP, goes on with the commands of another. */
+  goesOnWithOthers(queue: CommandQueue): boolean {
+    return this.mayWait && queue.isReady && this.isAnyStarted
+  }
+
+  private get isAnyStarted(): boolean {
+    return this.its.some((its) => its.queue.isStarted)
   }
 
   /** Whether an ITS need not wait for others of the list. */

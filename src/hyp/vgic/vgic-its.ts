@@ -339,7 +339,8 @@ export class VgicIts {
     const { devices, collections, events } = this
     if (table === COLLECTION_TABLE)
       for (let slot = 1; slot <= events.layout.count; slot++)
-        if (events.isUsed(slot) && this.isOf(n, collections, this.collectionOf(slot))) this.setCollection(slot, 0)
+        if (events.isUsed(slot) && this.isOf(n, collections, this.collectionOf(slot)))
+          this.setCollection(slot, 0)
     const pool = table === DEVICE_TABLE ? devices : collections
     for (let slot = 1; slot <= pool.layout.count; slot++) {
       if (!this.isOf(n, pool, slot)) continue
