@@ -228,7 +228,7 @@ export class Its {
    * any. Returns whether it has.
    */
   completeAccess(): boolean {
-    if (!this.queue.isStarted && !this.moves?.goesOnWithOthers(this.queue)) return false
+    if (!(this.moves?.isStarted(this.queue) ?? this.queue.isStarted)) return false
     this.memory.restartCount()
     this.carryOut(WORDS_OF_ACCESS)
     return true

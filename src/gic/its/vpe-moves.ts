@@ -33,8 +33,8 @@ export class VpeMoves {
 
   /**
    * Carries out what is in the queue of an ITS, and in those of others that go on when a VMOVP that they wait with is
-   * done: each carries out at least one command, or it is over. All of them together go through `most` words. One with
-   * commands that an earlier access has left goes on too: the ITS may wait for it.
+   * done: each carries out at least one command, or it is over. All of them together go through `most` words. Those
+   * with commands that an earlier access has left go on, too: the ITS may wait for them.
    */
   run(queue: CommandQueue, most: number): void {
     let goesOn = queue.run(most) || this.isAnyStarted
@@ -44,9 +44,9 @@ export class VpeMoves {
     }
   }
 
-  /** Whether the ITS of a queue, which may wait with a VMOVP, goes on with the commands of another. */
-  goesOnWithOthers(queue: CommandQueue): boolean {
-    return this.mayWait && queue.isReady && this.isAnyStarted
+  /** Whether an access to the ITS of a queue carries out commands: where it may wait for others, theirs too. */
+  isStarted(queue: CommandQueue): boolean {
+    return queue.isStarted || (this.mayWait && this.isAnyStarted)
   }
 
   private get isAnyStarted(): boolean {
