@@ -13,7 +13,7 @@ import { ICACTIVER, ISACTIVER } from './distributor/interrupt-registers.ts'
 import { type Redistributor, SGI_BASE } from './distributor/redistributor.ts'
 import { DOUBLEWORD, type RegisterMap } from './frames/register-map.ts'
 import { DISTRIBUTOR } from './interrupts/physical-interrupts.ts'
-import { gitsMapOf } from './its/gits-frame.ts'
+import { GITS_CONTROL_SIZE, gitsMapOf } from './its/gits-frame.ts'
 import type { Its } from './its/its.ts'
 import type { Pe } from './records/pe.ts'
 
@@ -42,6 +42,8 @@ export class Mmio {
     readonly distributor: Distributor,
     readonly redistributor: Redistributor,
     readonly its: readonly Its[],
+    /** Settles the outputs after a read that makes an ITS go on. */
+    private readonly settle: () => void,
     /** Who watches what a driver does, where somebody does. */
     private readonly barriers?: Barriers,
   ) {
@@ -58,14 +60,19 @@ export class Mmio {
 
   /** Bits 31:0 of a read of 1, 2, 4 or 8 bytes. */
   read(address: number, size: number): number {
-    const value = this.peek(address, size)
+    const cpu = this.frame(address, size)
+    const value = this.readFrame(cpu, address, size)
     if (this.barriers) this.watchRead(this.barriers, address, size, value)
+    if (cpu <= GITS_FRAMES && this.completeAccess(cpu, address)) this.settle()
     return value
   }
 
-  /** The same, which nobody watches. */
+  /** The same, which nobody watches, and no ITS goes on with. */
   peek(address: number, size: number): number {
-    const cpu = this.frame(address, size)
+    return this.readFrame(this.frame(address, size), address, size)
+  }
+
+  private readFrame(cpu: number, address: number, size: number): number {
     if (cpu === NO_FRAME) return 0
     if (cpu === GICD_FRAME)
       return distributorMap.read(this.distributor, DISTRIBUTOR, this.offset(cpu, address), size)
@@ -111,8 +118,15 @@ export class Mmio {
     const offset = this.offset(cpu, address)
     if (cpu === GICD_FRAME)
       distributorMap.write(this.distributor, DISTRIBUTOR, offset, size, value | 0, high | 0)
-    else if (cpu <= GITS_FRAMES) this.gits.write(this.itsOf(cpu), 0, offset, size, value | 0, high | 0)
-    else this.redistributor.map.write(this.redistributor, this.peOf(cpu), offset, size, value | 0, high | 0)
+    else if (cpu <= GITS_FRAMES) {
+      this.gits.write(this.itsOf(cpu), 0, offset, size, value | 0, high | 0)
+      this.completeAccess(cpu, address)
+    } else this.redistributor.map.write(this.redistributor, this.peOf(cpu), offset, size, value | 0, high | 0)
+  }
+
+  /** Messages and GITS_SGIR, which are above the control frame, are no accesses to that. */
+  private completeAccess(frame: number, address: number): boolean {
+    return this.offset(frame, address) < GITS_CONTROL_SIZE && this.itsOf(frame).completeAccess()
   }
 
   private watchWrite(barriers: Barriers, address: number, size: number, value: number, high: number): void {

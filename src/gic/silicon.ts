@@ -200,7 +200,7 @@ export class Silicon {
     this.sgis = new Sgis(this.physical)
     this.pcpu = new Pcpu(words, this.virtualInterface)
     this.systemRegisters = new SystemRegisters(words, this)
-    this.mmio = new Mmio(this.distributor, this.redistributor, this.its, this.barriers)
+    this.mmio = new Mmio(this.distributor, this.redistributor, this.its, () => this.settle(), this.barriers)
     const search = new HighestPending(this.physical, this.physicalInterface, this.redistributor, this.lpis)
     this.lines = new OutputLines(
       this.physical,

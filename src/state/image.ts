@@ -13,7 +13,7 @@ import { type Rows, wordsOf } from './rows.ts'
 /** 'vgic' in ASCII, the first word of every image. */
 const MAGIC = 0x63696776
 /** Version of the format: changes whenever a layout does. */
-export const IMAGE_VERSION = 14
+export const IMAGE_VERSION = 15
 
 export const headerRows = {
   HEADER_MAGIC: { name: 'magic', class: 'authoritative', by: [], says: "'vgic' in ASCII." },

@@ -6,3 +6,5 @@ export const REFUSED = 0
 export const REFUSED_ACCESS = 1
 /** Its address. */
 export const REFUSED_ADDRESS = 2
+/** Words that were read and written since an ITS began to carry out commands for an access. */
+export const MEMORY_WORDS = 4

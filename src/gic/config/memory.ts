@@ -17,7 +17,7 @@ import { argumentObject, shown } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { type RecordType, recordType } from '../../state/layout.ts'
 import { type Rows, wordsOf } from '../../state/rows.ts'
-import { REFUSED, REFUSED_ACCESS, REFUSED_ADDRESS } from './memory-offsets.ts'
+import { MEMORY_WORDS, REFUSED, REFUSED_ACCESS, REFUSED_ADDRESS } from './memory-offsets.ts'
 
 /**
  * Memory that the GIC accesses as a device does. Addresses are physical, below 2^52, and multiples of 4. Neither
@@ -53,6 +53,12 @@ export const memoryRows = {
     class: 'observational',
     by: [],
     says: 'Its address.',
+  },
+  MEMORY_WORDS: {
+    name: 'words',
+    class: 'observational',
+    by: [],
+    says: 'Words that were read and written since an ITS began to carry out commands for an access.',
   },
 } as const satisfies Rows
 
@@ -98,6 +104,7 @@ export class Memory {
 
   /** Reads the word at `offset` bytes from an address; 0 if the access is refused. */
   read(low: number, high: number, offset: number): number {
+    this.words[this.at + MEMORY_WORDS]++
     const address = high * HIGH + (low >>> 0) + offset
     const value = this.isMemory(address) ? this.load(address) : undefined
     if (typeof value === 'number') return value | 0
@@ -107,8 +114,23 @@ export class Memory {
 
   /** Writes the word at `offset` bytes from an address. */
   write(low: number, high: number, offset: number, value: number): void {
+    this.words[this.at + MEMORY_WORDS]++
     const address = high * HIGH + (low >>> 0) + offset
     if (!this.isMemory(address) || !this.store(address, value >>> 0)) this.refuse(WRITE_REFUSED, address)
+  }
+
+  /** Words that were read and written, and {@link count}ed, since {@link restartCount}. */
+  get counted(): number {
+    return this.words[this.at + MEMORY_WORDS]
+  }
+
+  restartCount(): void {
+    this.words[this.at + MEMORY_WORDS] = 0
+  }
+
+  /** Words of a table are gone through that is not in memory, but in the GIC. */
+  count(words: number): void {
+    this.words[this.at + MEMORY_WORDS] += words
   }
 
   private isMemory(address: number): boolean {

@@ -4,6 +4,10 @@
  * queue; what becomes of a command error is the choice `commandErrors`. A stalled queue goes on, with the same command,
  * when software writes GITS_CWRITER.Retry.
  *
+ * An access to the ITS carries out commands until they have gone through 2^20 words of memory, which take some 50 ms: one
+ * command may want all of a pending table. What is left then is for the next access to the control frame, a read too: an
+ * ITS may take its time, with GITS_CREADR as it is and GITS_CTLR.Quiescent 0, and software polls.
+ *
  * A GITS_CWRITER outside the queue is UNPREDICTABLE: here nothing is carried out until it is inside.
  */
 import {
@@ -19,10 +23,12 @@ import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
 import { type Commands, DONE, STALL, WAIT } from './commands.ts'
 import type { DriverWatch } from './driver-watch.ts'
-import { GITS_CBASER, GITS_CREADR, GITS_CTLR, GITS_CWRITER, ITS_COMMAND } from './its-records.ts'
+import { GITS_CBASER, GITS_CREADR, GITS_CTLR, GITS_CWRITER, ITS_COMMAND, ITS_STARTED } from './its-records.ts'
 
 const QUEUE_LOW = ~0xfff
 const ADDRESS_HIGH = 0xfffff
+/** Words that commands go through before an access leaves the rest of a queue to the next one. */
+export const WORDS_OF_ACCESS = 2 ** 20
 
 export class CommandQueue {
   readonly words: Int32Array
@@ -66,13 +72,26 @@ export class CommandQueue {
     return readOffset !== writeOffset && writeOffset < size && readOffset < size
   }
 
+  /** A register was written that makes the ITS carry out what is in its queue. */
+  start(): void {
+    this.words[this.its + ITS_STARTED] = 1
+  }
+
+  /** Whether it was, or an earlier access has left commands. */
+  get isStarted(): boolean {
+    return this.words[this.its + ITS_STARTED] !== 0
+  }
+
   /**
-   * Carries out what is in the queue: at most what fits into it, since each command moves GITS_CREADR on towards a
-   * GITS_CWRITER that none of them moves. Returns whether there was any.
+   * Carries out what is in the queue, as long as commands have gone through fewer than `most` words of memory: at most what
+   * fits into it, since each command moves GITS_CREADR on towards a GITS_CWRITER that none of them moves. Returns whether
+   * there was any.
    */
-  run(): boolean {
+  run(most: number): boolean {
+    const { memory, words, its } = this
     let ran = false
-    while (this.isReady && this.step()) ran = true
+    while (memory.counted < most && this.isReady && this.step()) ran = true
+    words[its + ITS_STARTED] = memory.counted >= most && this.isReady ? 1 : 0
     return ran
   }
 

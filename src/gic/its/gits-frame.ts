@@ -17,6 +17,8 @@ import {
 } from '../frames/register-map.ts'
 import type { Its } from './its.ts'
 
+/** Bytes of the control frame. */
+export const GITS_CONTROL_SIZE = 0x1_0000
 /** Offset of GITS_TRANSLATER, from the control frame. */
 export const TRANSLATER = 0x1_0040
 

@@ -12,24 +12,29 @@ export const GITS_CWRITER = 4
 export const GITS_CREADR = 6
 /** Eight registers of two words. */
 export const GITS_BASER = 8
+/**
+ * Whether an access to the control frame carries out what is in the queue: one that starts the ITS does, and
+ * the next ones if it leaves commands.
+ */
+export const ITS_STARTED = 24
 /** DeviceID and EventID of each message. */
-export const ITS_MSIS = 24
+export const ITS_MSIS = 25
 /**
  * The command under way. It and the following, what a look into the tables found, mean nothing between
  * accesses.
  */
-export const ITS_COMMAND = 56
+export const ITS_COMMAND = 57
 /** The table, or the page of it, that an entry is in: its address. */
-export const ITS_ENTRY = 64
+export const ITS_ENTRY = 66
 /** The device's ITT: its address, with the number of EventID bits, less one, in bits 4:0. */
-export const ITS_ITT = 66
+export const ITS_ITT = 68
 /** The interrupt's INTID. */
-export const ITS_FOUND_INTID = 68
+export const ITS_FOUND_INTID = 70
 /** The interrupt's collection; of a virtual interrupt, the vPEID. */
-export const ITS_FOUND_ICID = 69
+export const ITS_FOUND_ICID = 71
 /** The CPU of a collection. */
-export const ITS_FOUND_CPU = 70
+export const ITS_FOUND_CPU = 72
 /** The INTID of a virtual interrupt's doorbell; -1 for a physical interrupt. */
-export const ITS_FOUND_DOORBELL = 71
+export const ITS_FOUND_DOORBELL = 73
 /** The lower half of a write of GITS_SGIR, until the upper one comes: both are one access. */
-export const ITS_SGIR = 72
+export const ITS_SGIR = 74

@@ -55,6 +55,12 @@ export const itsRows = {
     says: 'Eight registers of two words.',
     view: GITS_BASER_VIEW,
   },
+  ITS_STARTED: {
+    name: 'started',
+    class: 'authoritative',
+    by: [],
+    says: 'Whether an access to the control frame carries out what is in the queue: one that starts the ITS does, and the next ones if it leaves commands.',
+  },
   ITS_MSIS: {
     name: 'message',
     count: 2 * MSI_CAPACITY,

@@ -7,6 +7,7 @@
  * - Writes of GITS_CBASER and `GITS_BASER<n>` while GITS_CTLR.Enabled is set are ignored.
  * - Reserved fields of those registers keep what is written; a reserved Page_Size is taken as 64 KiB.
  * - Before GICv4.1, GITS_CTLR.Quiescent is set whenever nothing is under way, enabled or not.
+ * - Commands may take their time: an access carries out a bounded part of a queue (command-queue.ts).
  * - GITS_CTLR.ITS_Number is read-only: the ITS's index in the configuration, if GICv4 has more than one.
  */
 import {
@@ -35,7 +36,7 @@ import type { Lpis } from '../lpi/lpis.ts'
 import { VPE_ENTRY_SHIFT } from '../vpe/vpe-entry.ts'
 import type { Vpes } from '../vpe/vpes.ts'
 import { AcceptedMessages } from './accepted-messages.ts'
-import { CommandQueue } from './command-queue.ts'
+import { CommandQueue, WORDS_OF_ACCESS } from './command-queue.ts'
 import { Commands } from './commands.ts'
 import type { DriverWatch } from './driver-watch.ts'
 import { FoundInterrupt } from './found-interrupt.ts'
@@ -162,7 +163,7 @@ export class Its {
   /** What is in the queue already is carried out when the ITS is enabled. */
   writeCtlr(value: number): void {
     this.words[this.its + GITS_CTLR] = value & GITS_CTLR_Enabled
-    this.runQueue()
+    this.startQueue()
   }
 
   readTyper(half: number): number {
@@ -193,7 +194,7 @@ export class Its {
     }
     words[its + GITS_CWRITER] = value & (this.queueAsWritten ? ~GITS_CWRITER_Retry : GITS_CWRITER_Offset)
     if (value & GITS_CWRITER_Retry) words[its + GITS_CREADR] &= ~GITS_CREADR_Stalled
-    this.runQueue()
+    this.startQueue()
   }
 
   readCreadr(half: number): number {
@@ -217,8 +218,20 @@ export class Its {
     this.words[at] = word & 1 ? (value & ~BASER_FIXED) | this.baserTypes[table] : value
   }
 
-  private runQueue(): void {
-    if (!this.lagging) this.completeCommands()
+  /** Where commands lag they are carried out one by one, and no access does it. */
+  private startQueue(): void {
+    if (!this.lagging) this.queue.start()
+  }
+
+  /**
+   * An access to the control frame is complete: it carries out commands, if it has started the ITS or an earlier one has left
+   * any. Returns whether it has.
+   */
+  completeAccess(): boolean {
+    if (!(this.moves?.isStarted(this.queue) ?? this.queue.isStarted)) return false
+    this.memory.restartCount()
+    this.carryOut(WORDS_OF_ACCESS)
+    return true
   }
 
   /** A device writes `eventId` to GITS_TRANSLATER. A disabled ITS drops it. */
@@ -335,9 +348,14 @@ export class Its {
     this.words[this.its + GITS_CREADR] = 0
   }
 
+  /** Carries out all commands, for whoever completes what lags. */
   completeCommands(): void {
-    if (this.moves) this.moves.run(this.queue)
-    else this.queue.run()
+    this.carryOut(Number.POSITIVE_INFINITY)
+  }
+
+  private carryOut(most: number): void {
+    if (this.moves) this.moves.run(this.queue, most)
+    else this.queue.run(most)
   }
 }
 

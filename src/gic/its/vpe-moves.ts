@@ -33,14 +33,24 @@ export class VpeMoves {
 
   /**
    * Carries out what is in the queue of an ITS, and in those of others that go on when a VMOVP that they wait with is
-   * done: each carries out at least one command, or it is over.
+   * done: each carries out at least one command, or it is over. All of them together go through `most` words. Those
+   * with commands that an earlier access has left go on, too: the ITS may wait for them.
    */
-  run(queue: CommandQueue): void {
-    let goesOn = queue.run()
+  run(queue: CommandQueue, most: number): void {
+    let goesOn = queue.run(most) || this.isAnyStarted
     while (goesOn && this.mayWait) {
       goesOn = false
-      for (const its of this.its) if (its.queue.run()) goesOn = true
+      for (const its of this.its) if (its.queue.run(most)) goesOn = true
     }
+  }
+
+  /** Whether an access to the ITS of a queue carries out commands: where it may wait for others, theirs too. */
+  isStarted(queue: CommandQueue): boolean {
+    return queue.isStarted || (this.mayWait && this.isAnyStarted)
+  }
+
+  private get isAnyStarted(): boolean {
+    return this.its.some((its) => its.queue.isStarted)
   }
 
   /** Whether an ITS need not wait for others of the list. */

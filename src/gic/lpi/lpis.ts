@@ -258,6 +258,7 @@ export class Lpis {
     const { tree, words, caches } = this
     const record = this.recordOf(from)
     if (from === to || tree.next(record, 0) < 0) return
+    this.memory.count(tree.size)
     const target = this.recordOf(to)
     const count = words[target + LPI_COUNT]
     const areAllTaken = words[record + LPI_COUNT] <= count

@@ -24,6 +24,8 @@ export class PendingTree {
   /** By level: how many nodes, and how many words of bitmaps, there are. The children of level 0 are LPIs. */
   private readonly nodes: Int32Array
   private readonly bitmaps: Int32Array
+  /** Words of a redistributor's tree. */
+  readonly size: number
 
   constructor(
     readonly words: Int32Array,
@@ -36,6 +38,7 @@ export class PendingTree {
     this.top = levels.length - 1
     this.nodes = Int32Array.from(levels, ({ nodes }) => nodes)
     this.bitmaps = Int32Array.from(levels, (level) => level.words)
+    this.size = levels.reduce((size, { nodes, words }) => size + nodes + words, 0)
     this.best = Int32Array.from(levels, ({ best }) => pendingAt + best)
     this.children = Int32Array.from(levels, ({ children }) => pendingAt + children)
   }

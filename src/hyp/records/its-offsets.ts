@@ -16,3 +16,8 @@ export const ITS_COMMAND = 12
 export const ITS_QUEUE_LOCK = 20
 /** its_lock: one more than the index of the vCPU that changes translations; 0 if none does. */
 export const ITS_LOCK = 21
+/**
+ * LPIs, events and translations that commands have gone through since cmd_lock was taken; 0 while nobody has
+ * it.
+ */
+export const ITS_WALKED = 22

@@ -63,6 +63,12 @@ export const itsRows = {
     says: 'its_lock: one more than the index of the vCPU that changes translations; 0 if none does.',
     means: vcpuBefore,
   },
+  ITS_WALKED: {
+    name: 'walked',
+    class: 'authoritative',
+    by: [],
+    says: 'LPIs, events and translations that commands have gone through since cmd_lock was taken; 0 while nobody has it.',
+  },
 } as const satisfies Rows
 
 /** An ITS of a VM. */

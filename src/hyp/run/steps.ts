@@ -350,8 +350,8 @@ const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace', 'commands'] as 
 /**
  * Emulates a trapped MMIO access to the emulated GIC. `reevaluate`: it is done, and interrupts may belong elsewhere
  * now. `stop`: it is not done, because the state may be in list registers of other vCPUs. `userspace`: it is not to
- * the GIC. `commands`: it is done, and has started an ITS: cmd_lock is held until its commands are carried out. A write to
- * an ITS waits while another vCPU holds that.
+ * the GIC. `commands`: it is done, and has started an ITS, or goes on with commands that an earlier access has left: cmd_lock
+ * is held until `noCommand?` says yes. A write to an ITS waits while another vCPU holds that.
  */
 export const emulateMmio = row('emulateMmio', {
   does: 'emulateMmio',
@@ -440,8 +440,8 @@ export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
   needs: ['maySleep', 'mmioAccess', 'vmStopped', 'othersFolded'],
 })
 /**
- * Fetches the next command of the ITS that the vCPU has started. With none left it drops cmd_lock, under which this and the
- * steps up to `unlockIts` are.
+ * Fetches the next command of the ITS that the vCPU has started. With none left, or with as much done as one access does
+ * (vgic-its-commands.ts), it drops cmd_lock, under which this and the steps up to `unlockIts` are.
  */
 export const noCommand = row('noCommand?', {
   does: 'noCommand',

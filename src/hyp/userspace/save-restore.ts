@@ -322,7 +322,10 @@ function restoreIts(
   for (const { group, values } of itss) group.write('GITS_CTLR', values['GITS_CTLR'])
 }
 
-/** Throws EINVAL unless GITS_CTLR will read as it was saved. While an ITS is enabled its queue is empty. */
+/**
+ * Throws EINVAL unless GITS_CTLR can be as it was saved. What an access has left in the queue of an ITS that is enabled, the
+ * write of GITS_CTLR goes on with.
+ */
 export function checkControl(n: number, values: SavedRegisters): void {
   const isQuiescent = BigInt(values['GITS_CREADR']) === BigInt(values['GITS_CWRITER'])
   const isComplete = ['GITS_CBASER', 'GITS_BASER0', 'GITS_BASER1'].every(
@@ -330,7 +333,7 @@ export function checkControl(n: number, values: SavedRegisters): void {
   )
   const control = isQuiescent ? 0x8000_0000n : 0n
   const value = BigInt(values['GITS_CTLR'])
-  if (value === control || (value === (control | 1n) && isQuiescent && isComplete)) return
+  if (value === control || (value === (control | 1n) && isComplete)) return
   throw new VgicError(
     'EINVAL',
     `GITS_CTLR of ITS ${n} does not take ${values['GITS_CTLR']} with these tables and this queue: nothing was restored.`,

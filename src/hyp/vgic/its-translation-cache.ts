@@ -59,9 +59,10 @@ export class TranslationCache {
     const first = layout.translations
     if (layout.translationCount === 0 || words[first + CACHED_ITS] === 0) return
     const end = first + layout.translationCount * CACHED_STRIDE
-    for (let at = first; at < end && words[at + CACHED_ITS] !== 0; at += CACHED_STRIDE)
+    let at = first
+    for (; at < end && words[at + CACHED_ITS] !== 0; at += CACHED_STRIDE)
       this.lpis.put(this.lpis.at(words[at + CACHED_LPI]))
-    words.fill(0, first, end)
+    words.fill(0, first, at)
     words[layout.common + LPIS_CACHE_NEXT] = 0
   }
 

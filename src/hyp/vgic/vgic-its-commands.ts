@@ -6,6 +6,11 @@
  * - MOVI moves the LPI, not its pending bit: an LPI that is on an ap_list goes along when that vCPU prunes it.
  * - DISCARD and MAPD with V = 0 leave a pending LPI pending: it is delivered still.
  * - They clear the entry in the guest's table, which holds what was saved there last.
+ *
+ * KVM carries out all that is in the queue while the access that starts it waits. Here an access does so until its commands
+ * have gone through 2^20 LPIs, events and translations: some 50 ms. What is left then is for the next access to the control
+ * frame, a read too, and so a driver that polls GITS_CREADR sees a slower ITS. So the queue of an ITS that is enabled and
+ * not locked has commands only between two such accesses.
  */
 import { FIRST_LPI } from '../../arch/intid.ts'
 import {
@@ -38,6 +43,7 @@ import {
   ITS_CWRITER,
   ITS_LOCK,
   ITS_QUEUE_LOCK,
+  ITS_WALKED,
 } from '../records/its-record.ts'
 import { EVENT_DEVICE, LPI_FORWARD } from '../records/lpi-record.ts'
 import { VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
@@ -51,6 +57,10 @@ const ITT_LOW = ~0xff
 const IDBITS = 0x1f
 /** The lock of a queue within a write of a register: more than the index of a vCPU. */
 const STARTED = 0x100
+/** LPIs, events and translations that an access goes through before it leaves the rest of a queue to the next one. */
+const MOST_WALKED = 2 ** 20
+/** A command that goes through fewer is not counted: a full queue of them, 32,768, goes through no more than that. */
+const FEWEST_COUNTED = 32
 
 /** Carries out the command that ITS `n` has fetched, and goes on in its queue. */
 export type CarryOut = (commands: VgicItsCommands, n: number) => void
@@ -89,7 +99,7 @@ export class VgicItsCommands {
   }
 
   /**
-   * Carries out what is in the queue of ITS `n`, if it is enabled: at most what fits into it. It is done at once, for
+   * Carries out what is in the queue of ITS `n`, if it is enabled, as far as one access does. It is done at once, for
    * userspace or a VM that is stopped, and so by the design's way instead of its steps.
    */
   process(n: number): void {
@@ -99,7 +109,10 @@ export class VgicItsCommands {
     }
   }
 
-  /** A register was written that makes ITS `n` carry out what is in its queue, which is locked for that. */
+  /**
+   * ITS `n` is to carry out what is in its queue, which is locked for that: a register was written that makes it do so, or
+   * an earlier access has left commands.
+   */
   start(n: number): void {
     if (this.hasCommands(n)) this.words[this.its.recordOf(n) + ITS_QUEUE_LOCK] = STARTED
   }
@@ -116,7 +129,7 @@ export class VgicItsCommands {
     return -1
   }
 
-  /** A vCPU is to carry out the commands of ITS `n`, whose queue is its own until there are none left. */
+  /** A vCPU is to carry out the commands of ITS `n`, whose queue is its own until {@link take} unlocks it. */
   lockQueue(n: number, v: Vcpu): void {
     this.words[this.its.recordOf(n) + ITS_QUEUE_LOCK] = this.words[v + VCPU_INDEX] + 1
   }
@@ -130,16 +143,26 @@ export class VgicItsCommands {
     return -1
   }
 
-  /** Fetches the next command of ITS `n`. Returns false, and unlocks the queue, if there is none. */
+  /**
+   * Fetches the next command of ITS `n`. Returns false, and unlocks the queue, if there is none, or it is left to the next
+   * access.
+   */
   take(n: number): boolean {
+    const { words } = this
     const record = this.its.recordOf(n)
-    if (this.hasCommands(n)) {
+    if (words[record + ITS_WALKED] < MOST_WALKED && this.hasCommands(n)) {
       this.fetch(record)
       return true
     }
-    this.words.fill(0, record + ITS_COMMAND, record + ITS_COMMAND + COMMAND_SIZE / 4)
-    this.words[record + ITS_QUEUE_LOCK] = 0
+    words.fill(0, record + ITS_COMMAND, record + ITS_COMMAND + COMMAND_SIZE / 4)
+    words[record + ITS_QUEUE_LOCK] = 0
+    words[record + ITS_WALKED] = 0
     return false
+  }
+
+  /** A command of ITS `n` goes through so many LPIs, events or translations. */
+  count(n: number, walked: number): void {
+    if (walked >= FEWEST_COUNTED) this.words[this.its.recordOf(n) + ITS_WALKED] += walked
   }
 
   lock(n: number, v: Vcpu): void {
@@ -221,7 +244,7 @@ export class VgicItsCommands {
     return this.its.targetOf(this.its.findCollection(n, COMMAND_ICID(this.words[command + COMMAND_ADDRESS])))
   }
 
-  /** A device that is mapped already loses its events first. */
+  /** A device that is mapped already loses its events first. Each was mapped by a command: they need not be counted. */
   mapd(n: number, command: number): void {
     const { its, words } = this
     const deviceId = words[command + COMMAND_DEVICE_ID]
@@ -242,13 +265,14 @@ export class VgicItsCommands {
   mapc(n: number, command: number): void {
     const { its, words } = this
     const icid = COMMAND_ICID(words[command + COMMAND_ADDRESS])
+    const known = its.findCollection(n, icid)
+    const target = this.targetOf(command, COMMAND_ADDRESS)
+    if (this.isValid(command) && target < 0) return
+    if (known !== 0) this.count(n, its.events.layout.count)
     if (!this.isValid(command)) {
-      its.freeCollection(n, icid)
+      its.freeCollection(known)
       return
     }
-    const target = this.targetOf(command, COMMAND_ADDRESS)
-    if (target < 0) return
-    const known = its.findCollection(n, icid)
     const collection = known === 0 ? this.newCollection(n, icid) : known
     if (collection === 0) return
     its.setTarget(collection, target)
@@ -295,16 +319,17 @@ export class VgicItsCommands {
     its.setAffinity(its.lpiOf(event), target)
   }
 
-  movall(command: number): void {
+  movall(n: number, command: number): void {
     const from = this.targetOf(command, COMMAND_ADDRESS)
     const to = this.targetOf(command, COMMAND_ADDRESS_2)
     if (from < 0 || to < 0 || from === to) return
-    this.its.moveAll(from, to)
+    this.count(n, this.its.moveAll(from, to))
   }
 
   int(n: number, command: number): void {
     const { its, words } = this
     const irq = its.resolve(n, words[command + COMMAND_DEVICE_ID], words[command + COMMAND_EVENT_ID])
+    if (irq !== 0) this.count(n, its.cache.layout.translationCount)
     if (irq !== 0 && !its.raiseForwarded(irq)) its.apLists.store(irq, words[irq] | IRQ_LATCH)
   }
 
@@ -331,7 +356,7 @@ export class VgicItsCommands {
   }
 
   invall(n: number, command: number): void {
-    this.its.invalidateAll(this.collectionTarget(n, command))
+    this.count(n, this.its.invalidateAll(this.collectionTarget(n, command)))
   }
 }
 
@@ -344,7 +369,7 @@ const commands: Readonly<Record<number, Command>> = {
   [ITS_MAPTI]: (its, n, at) => its.mapti(n, at, its.words[at + COMMAND_PINTID]),
   [ITS_MAPI]: (its, n, at) => its.mapti(n, at, its.words[at + COMMAND_EVENT_ID]),
   [ITS_MOVI]: (its, n, at) => its.movi(n, at),
-  [ITS_MOVALL]: (its, _n, at) => its.movall(at),
+  [ITS_MOVALL]: (its, n, at) => its.movall(n, at),
   [ITS_INT]: (its, n, at) => its.int(n, at),
   [ITS_CLEAR]: (its, n, at) => its.clear(n, at),
   [ITS_DISCARD]: (its, n, at) => its.discard(n, at),

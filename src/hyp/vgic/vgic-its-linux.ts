@@ -14,7 +14,7 @@ export function executeAsLinux61(commands: VgicItsCommands, n: number): void {
   const command = record + ITS_COMMAND
   const opcode = COMMAND_opcode(words[command])
   if (opcode === ITS_INVALL) {
-    its.invalidateAll(commands.collectionTarget(n, command), AS_MADE)
+    commands.count(n, its.invalidateAll(commands.collectionTarget(n, command), AS_MADE))
   } else if (opcode !== ITS_MAPC || commands.targetOf(command, COMMAND_ADDRESS) >= 0) {
     commands.execute(n)
     return

@@ -21,7 +21,7 @@ export function executeForAll(commands: VgicItsCommands, n: number): void {
   }
   const to = commands.targetOf(command, COMMAND_ADDRESS_2)
   for (let from = 0; to >= 0 && from < commands.its.apLists.layout.vcpuCount; from++)
-    commands.its.moveAll(from, to)
+    commands.count(n, commands.its.moveAll(from, to))
   commands.advance(record)
 }
 

@@ -305,9 +305,8 @@ export class VgicIts {
     this.words[this.events.recordOf(event) + EVENT_COLLECTION] = collection
   }
 
-  /** A collection is gone: events that are in it go to no vCPU, until they are moved. */
-  freeCollection(n: number, icid: number): void {
-    const slot = this.findCollection(n, icid)
+  /** A collection is gone, slot 0 being none: events that are in it go to no vCPU, until they are moved. */
+  freeCollection(slot: number): void {
     if (slot === 0) return
     this.forEachEventOf(slot, (event) => this.setCollection(event, 0))
     this.collections.remove(slot)
@@ -335,15 +334,24 @@ export class VgicIts {
     this.cache.invalidate()
   }
 
-  /** All devices, or all collections, of an ITS are gone. */
+  /** All devices, or all collections, of an ITS are gone: events are gone through once, however many collections there are. */
   freeTable(n: number, table: number): void {
-    const pool = table === DEVICE_TABLE ? this.devices : this.collections
+    const { devices, collections, events } = this
+    if (table === COLLECTION_TABLE)
+      for (let slot = 1; slot <= events.layout.count; slot++)
+        if (events.isUsed(slot) && this.isOf(n, collections, this.collectionOf(slot)))
+          this.setCollection(slot, 0)
+    const pool = table === DEVICE_TABLE ? devices : collections
     for (let slot = 1; slot <= pool.layout.count; slot++) {
-      const record = pool.recordOf(slot)
-      if (this.words[record + pool.layout.key0] !== n + 1) continue
+      if (!this.isOf(n, pool, slot)) continue
       if (table === DEVICE_TABLE) this.freeDevice(slot)
-      else this.freeCollection(n, this.words[record + pool.layout.key1])
+      else collections.remove(slot)
     }
+  }
+
+  /** Whether a device or a collection is of an ITS; slot 0 is of none. */
+  private isOf(n: number, pool: SlotPool, slot: number): boolean {
+    return slot !== 0 && this.words[pool.recordOf(slot) + pool.layout.key0] === n + 1
   }
 
   /**
@@ -440,16 +448,19 @@ export class VgicIts {
 
   /**
    * INVALL, GICR_INVALLR: the configuration of all LPIs of a vCPU, by its index; {@link TARGET_NONE} has none. Pending ones are
-   * queued in the order.
+   * queued in the order. Returns how many LPIs it went through.
    */
-  invalidateAll(index: number, order: LpiOrder = BY_INTID): void {
+  invalidateAll(index: number, order: LpiOrder = BY_INTID): number {
     const { words, lpis } = this
-    if (index === TARGET_NONE) return
+    if (index === TARGET_NONE) return 0
+    let walked = 0
     for (let slot = lpis.firstIn(order); slot !== 0; slot = lpis.nextIn(order, slot)) {
       const irq = lpis.at(slot)
       if (irqTarget(words[irq]) === index) this.readConfiguration(irq, false)
+      walked++
     }
     this.forwarded?.invalidatedAll(index)
+    return walked
   }
 
   /** GICR_INVLPIR. */
@@ -458,13 +469,16 @@ export class VgicIts {
     if (irq !== 0) this.readConfiguration(irq)
   }
 
-  /** MOVALL: the LPIs of one vCPU go to another. */
-  moveAll(from: number, to: number): void {
+  /** MOVALL: the LPIs of one vCPU go to another. Returns how many LPIs it went through. */
+  moveAll(from: number, to: number): number {
     const { words, lpis } = this
+    let walked = 0
     for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
       const irq = lpis.at(slot)
       if (irqTarget(words[irq]) === from) this.setAffinity(irq, to)
+      walked++
     }
+    return walked
   }
 
   /** An LPI goes to another vCPU. One that is on a list leaves it when that vCPU prunes it. */

@@ -35,7 +35,7 @@ import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vgic-dist.ts'
 import type { ItsWays } from './vgic-its-commands.ts'
-import { itsMap, resetIts, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
+import { itsMap, resetIts, VGIC_GITS_CONTROL_SIZE, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
 import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
 
 /** The results of an access, which are the outcomes of the step `emulateMmio`: done. */
@@ -147,18 +147,23 @@ export class VgicMmio {
     return n < 0 ? MMIO_USERSPACE : this.accessIts(v, n, address - this.bases[n])
   }
 
+  /** An access to the control frame goes on with what an earlier one has left in the queue: a read after its value is taken. */
   private accessIts(v: Vcpu, n: number, offset: number): number {
     const { words, dist } = this
+    const { commands } = dist
     const esr = words[v + VCPU_ESR]
     const size = ESR_accessSize(esr)
-    if ((esr & ESR_WnR) === 0) {
+    const isOthers = commands.isQueueLocked(n)
+    if (esr & ESR_WnR) itsMap.write(dist, n, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
+    else {
       words[v + GUEST_VALUE] = itsMap.read(dist, n, offset, size)
       words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? itsMap.readHigh(dist, n, offset) : 0
-      return this.finish(v, MMIO_DONE)
     }
-    itsMap.write(dist, n, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
-    if (!dist.commands.isQueueLocked(n)) return this.finish(v, MMIO_DONE)
-    dist.commands.lockQueue(n, v)
+    // A read waits for nobody.
+    if (isOthers || offset >= VGIC_GITS_CONTROL_SIZE) return this.finish(v, MMIO_DONE)
+    commands.start(n)
+    if (!commands.isQueueLocked(n)) return this.finish(v, MMIO_DONE)
+    commands.lockQueue(n, v)
     return this.finish(v, MMIO_COMMANDS)
   }
 
