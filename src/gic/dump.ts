@@ -156,7 +156,7 @@ export function dump(silicon: Silicon): GicDump {
 function cpuDump(silicon: Silicon, cpu: number): CpuDump {
   const { config, mmio, physical } = silicon
   const { el, masks, waits, outputs, asleep } = new CpuState(silicon, cpu)
-  const { rd } = mmio.redistributorFrames(cpu)
+  const rd = mmio.rdBase(cpu)
   const { activePriorityRegisters } = silicon.virtualInterface
   const places = config.version === '3' ? GICR_REGISTERS : [...GICR_REGISTERS, ...VLPI_REGISTERS]
   return {

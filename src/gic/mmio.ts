@@ -172,9 +172,9 @@ export class Mmio {
     return this.base(this.distributor.physical.cpuOf(pe)) + SGI_BASE + register
   }
 
-  /** The addresses of RD_base and SGI_base of a CPU's redistributor. */
-  redistributorFrames(cpu: number): { rd: number; sgi: number } {
-    return { rd: this.base(cpu), sgi: this.base(cpu) + SGI_BASE }
+  /** RD_base of a CPU's redistributor: the address of its first frame. */
+  rdBase(cpu: number): number {
+    return this.base(cpu)
   }
 
   private peOf(cpu: number): Pe {
@@ -194,8 +194,10 @@ export class Mmio {
     const { config } = this.distributor.physical
     if (cpu === GICD_FRAME) return config.gicd
     if (cpu <= GITS_FRAMES) return config.its[GITS_FRAMES - cpu].base
+    const { gicr } = config
     let first = 0
-    for (const { base, count } of config.gicr) {
+    for (let i = 0; i < gicr.length; i++) {
+      const { base, count } = gicr[i]
       if (cpu < first + count) return base + (cpu - first) * this.stride
       first += count
     }

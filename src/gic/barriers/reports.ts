@@ -15,7 +15,9 @@ export interface Concerned {
 }
 
 export class Reports {
-  private readonly events = new EventQueue<MissingBarrierEvent>()
+  private readonly events = new EventQueue<MissingBarrierEvent>((event) =>
+    this.host.onMissingBarrier?.(event),
+  )
 
   constructor(
     readonly words: Int32Array,
@@ -36,6 +38,6 @@ export class Reports {
 
   /** Tells the host. */
   deliver(): void {
-    if (this.events.last !== undefined) this.events.deliver((event) => this.host.onMissingBarrier?.(event))
+    this.events.deliver()
   }
 }

@@ -7,6 +7,8 @@ export class EventQueue<Event> {
   /** How many of them were delivered. */
   private delivered = 0
 
+  constructor(private readonly listener: (event: Event) => void) {}
+
   /** The last one that was not delivered; undefined if all were. */
   get last(): Event | undefined {
     return this.delivered < this.events.length ? this.events.at(-1) : undefined
@@ -17,11 +19,12 @@ export class EventQueue<Event> {
   }
 
   /**
-   * Calls a listener with each, in order. What it does may add events, and deliver those that are left; if it throws, they
+   * Calls the listener with each, in order. What it does may add events, and deliver those that are left; if it throws, they
    * are delivered after the next access.
    */
-  deliver(listener: (event: Event) => void): void {
-    while (this.delivered < this.events.length) listener(this.events[this.delivered++])
+  deliver(): void {
+    if (this.events.length === 0) return
+    while (this.delivered < this.events.length) this.listener(this.events[this.delivered++])
     this.events.length = 0
     this.delivered = 0
   }

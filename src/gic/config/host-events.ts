@@ -61,7 +61,7 @@ export interface ErrorListener {
 }
 
 export class HostEvents {
-  private readonly events = new EventQueue<GicErrorEvent>()
+  private readonly events = new EventQueue<GicErrorEvent>((event) => this.tell(event))
 
   constructor(readonly host: ErrorListener & { onGuestError?(event: CommandErrorEvent): void }) {}
 
@@ -82,10 +82,11 @@ export class HostEvents {
 
   /** Reports the errors to the host. */
   deliver(): void {
-    if (this.events.last === undefined) return
-    this.events.deliver((event) => {
-      this.host.onError?.(event)
-      if (event.kind === 'command') this.host.onGuestError?.(event)
-    })
+    this.events.deliver()
+  }
+
+  private tell(event: GicErrorEvent): void {
+    this.host.onError?.(event)
+    if (event.kind === 'command') this.host.onGuestError?.(event)
   }
 }

@@ -67,7 +67,7 @@ export class Unpredictable {
   /** Whether anybody wants to know: what costs something to find out is not looked for otherwise. */
   readonly isWatched: boolean
   private readonly reports: boolean
-  private readonly events = new EventQueue<UnpredictableEvent>()
+  private readonly events = new EventQueue<UnpredictableEvent>((event) => this.host.onUnpredictable?.(event))
 
   constructor(
     readonly words: Int32Array,
@@ -97,7 +97,7 @@ export class Unpredictable {
 
   /** Tells the host. */
   deliver(): void {
-    if (this.events.last !== undefined) this.events.deliver((event) => this.host.onUnpredictable?.(event))
+    this.events.deliver()
   }
 
   /** Which there were. */

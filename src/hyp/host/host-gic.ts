@@ -10,7 +10,7 @@ import type { Intid } from '../../arch/intid.ts'
 import { MAINTENANCE_PPI } from '../../gic/cpu-interface/output-lines.ts'
 import { IROUTER } from '../../gic/distributor/distributor.ts'
 import { ICFGR, IGROUPR, IPRIORITYR, ISENABLER } from '../../gic/distributor/interrupt-registers.ts'
-import { WAKER } from '../../gic/distributor/redistributor.ts'
+import { SGI_BASE, WAKER } from '../../gic/distributor/redistributor.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import { timerIntids } from '../records/vcpu.ts'
 import { KICK_SGI } from './kick.ts'
@@ -38,7 +38,8 @@ export function bootHostGic(silicon: Silicon, spis: readonly PhysicalSpi[]): voi
   const { config, mmio, systemRegisters, lines } = silicon
   mmio.write(config.gicd, 4, GICD_CTLR_EnableGrp1, 0)
   for (let cpu = 0; cpu < config.cpus; cpu++) {
-    const { rd, sgi } = mmio.redistributorFrames(cpu)
+    const rd = mmio.rdBase(cpu)
+    const sgi = rd + SGI_BASE
     mmio.write(rd + WAKER, 4, 0, 0)
     mmio.write(sgi + IGROUPR, 4, -1, 0)
     for (const intid of privateIntids) mmio.write(sgi + IPRIORITYR + intid, 1, PRIORITY, 0)

@@ -82,7 +82,7 @@ export class ItsDriver {
     const { silicon } = this.seam
     const { cpus, version } = silicon.config
     for (let cpu = 0; cpu < cpus; cpu++) {
-      const { rd } = silicon.mmio.redistributorFrames(cpu)
+      const rd = this.rdAddress(cpu)
       this.write64(rd + GICR_PROPBASER, LPI_CONFIGURATION | IDBITS, 0)
       this.write64(rd + GICR_PENDBASER, PENDING_TABLES + cpu * HOST_PAGE, PENDING_TABLE_ZERO)
       silicon.mmio.write(rd + GICR_CTLR, 4, 1, 0)
@@ -119,7 +119,7 @@ export class ItsDriver {
   }
 
   rdAddress(cpu: number): number {
-    return this.seam.silicon.mmio.redistributorFrames(cpu).rd
+    return this.seam.silicon.mmio.rdBase(cpu)
   }
 
   /** The address of GITS_SGIR. */

@@ -218,7 +218,8 @@ export class ArchTimers {
     if ((this.words[v + VCPU_THREAD] & THREAD_TIMERS_LOADED) === 0) return
     this.words[v + VCPU_THREAD] &= ~THREAD_TIMERS_LOADED
     const { silicon } = this.seam
-    for (const intid of timerIntids) silicon.drivePpi(asPe(this.words[v + VCPU_PE]), intid, false)
+    const pe = asPe(this.words[v + VCPU_PE])
+    for (let timer = 0; timer < TIMERS; timer++) silicon.drivePpi(pe, timerIntids[timer], false)
   }
 
   /** Drives the lines of the PE's PPIs with the timers' outputs, while the timers are the PE's. */

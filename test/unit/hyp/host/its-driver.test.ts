@@ -183,7 +183,7 @@ it('an invalidation of a vLPI goes to the redistributor that the vPE is mapped t
   v4.load(v)
   const irq = v4.forwarding.lpiOf(0)
   if (irq === 0) throw new Error('it is not forwarded')
-  const before = hypervisor.silicon.mmio.redistributorFrames(1).rd
+  const before = hypervisor.silicon.mmio.rdBase(1)
   const seen: number[] = []
   hypervisor.seam.observer = (kind, _isRead, register) => {
     if (kind === 'mmio') seen.push(register)

@@ -16,6 +16,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { sgiHigh, sgiLow } from '../../../../src/gic/distributor/sgi.ts'
 import { actor, exits, fire, go, goTo, happen, inGuest, physicalActive } from '../../../kit/driving.ts'
+import { SGI_BASE } from '../../../kit/frames.ts'
 import { busy, handle } from '../../../kit/guest-lists.ts'
 import { explore } from '../../explore/checked.ts'
 
@@ -28,7 +29,7 @@ const read = ({ hypervisor }: ScenarioMachine, address: number): number =>
   hypervisor.silicon.mmio.read(address, 4)
 /** A register of a CPU's redistributor, in its frame SGI_base. */
 const readSgiBase = (machine: ScenarioMachine, cpu: number, offset: number): number =>
-  read(machine, machine.hypervisor.silicon.mmio.redistributorFrames(cpu).sgi + offset)
+  read(machine, machine.hypervisor.silicon.mmio.rdBase(cpu) + SGI_BASE + offset)
 /** Private interrupts that are pending at a CPU. */
 const pending = (machine: ScenarioMachine, cpu = 0): number[] => {
   const bits = readSgiBase(machine, cpu, 0x200)
@@ -72,7 +73,7 @@ describe('the host sets up the GIC', () => {
     expect(readSgiBase(machine, cpu, 0x100)).toBe(enabled)
     expect(readSgiBase(machine, cpu, 0x80)).toBe(-1)
     expect(readSgiBase(machine, cpu, 0x418)).toBe(0xa0a0a000 | 0)
-    expect(read(machine, silicon.mmio.redistributorFrames(cpu).rd + 0x14)).toBe(0)
+    expect(read(machine, silicon.mmio.rdBase(cpu) + 0x14)).toBe(0)
     const { systemRegisters } = silicon
     expect(systemRegisters.read(silicon.peOf(cpu), ICC_PMR_EL1, 2)).toBe(0xf0)
   })
@@ -88,7 +89,7 @@ describe('the host sets up the GIC', () => {
   it('whose effects lag, and waits for them', () => {
     const lagging = scenario('lagging').gic({ writeEffects: 'lagging' }).machine()
     const { mmio } = lagging.hypervisor.silicon
-    expect(read(lagging, mmio.redistributorFrames(0).rd + 0x14)).toBe(0)
+    expect(read(lagging, mmio.rdBase(0) + 0x14)).toBe(0)
     expect(read(lagging, config.gicd) >>> 31).toBe(0)
   })
 })
