@@ -13,7 +13,8 @@ import { processors } from './processors.ts'
 import { worker } from './responder.ts'
 import { geomean, median } from './statistics.ts'
 
-const cases = [
+/** The cases in which designs are compared. */
+export const cases = [
   { name: 'hypercall', number: HYPERCALL, iterations: 40_000 },
   { name: 'spi', number: SPI, iterations: 10_000 },
   { name: 'ipi', number: IPI, iterations: 8_000 },

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { commandLine, type Program, refuse, type Values } from '../test/command-line.ts'
+import { benchAllocations } from './allocations.ts'
 import { benchDesigns, measuredDesigns } from './designs.ts'
 import { benchDevice } from './device.ts'
 import { benchHotPath, caseNames } from './exits.ts'
@@ -20,6 +21,8 @@ npm run bench -- instructions [--twin FILE.c] [--only CASE] [--design NAME] [--f
                  the same in instructions, counted by valgrind (a minute a case)
 npm run bench -- designs [--together] [--json]
                  an exit in every design of the library, and an own step
+npm run bench -- allocations [--json]
+                 whether an exit allocates where V8 leaves no object out; exit status 1 if one does
 npm run bench -- scale [--json]
                  what grows with vCPUs, SPIs, LPIs, PEs and pending interrupts
 npm run bench -- explore [--spin FILE.pml] [--json]
@@ -66,6 +69,7 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     options: { together: flag, json: flag },
     run: ({ together, json }) => benchDesigns({ inOneProcess: together === true, json: json === true }),
   },
+  allocations: { options: { json: flag }, run: ({ json }) => allocations(json === true) },
   scale: { options: { json: flag }, run: ({ json }) => benchScale(json === true) },
   explore: {
     options: { spin: string, json: flag },
@@ -108,6 +112,10 @@ async function instructions({ twin, only, design, functions, json }: Values): Pr
     functions: functions === true,
     design: design as string | undefined,
   })
+}
+
+async function allocations(json: boolean): Promise<void> {
+  if (!(await benchAllocations(json))) process.exitCode = 1
 }
 
 /** Whether the file in C and the case exist, where they are given; says so if not. */

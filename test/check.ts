@@ -453,6 +453,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['pages', () => must('node', ['build/tools/pages.js', '--check'])],
   ['constants', constants],
   ['kept calls', keptCalls],
+  ['allocations', () => must('node', ['build/bench/main.js', 'allocations'])],
   ['conformance', conformance],
   ['publint', () => must('publint', ['--strict'])],
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
