@@ -98,16 +98,16 @@ export class Injection {
     const { apLists, program } = this
     const isCountedHere = program.table[pc << TABLE_SHIFT] === STEP_QUEUE_COUNTED_HERE
     let target: Vcpu | 0 = 0
-    for (const level of levels) {
-      const v = isCountedHere ? apLists.setInputCountedHere(irq, level) : apLists.setInput(irq, level)
+    for (let i = 0; i < levels.length; i++) {
+      const v = isCountedHere ? apLists.setInputCountedHere(irq, levels[i]) : apLists.setInput(irq, levels[i])
       target = v || target
     }
     return target
   }
 
   private targetOf(irq: Irq, levels: readonly number[]): Vcpu | 0 {
-    for (const level of levels) {
-      const v = this.apLists.targetOfInput(irq, level)
+    for (let i = 0; i < levels.length; i++) {
+      const v = this.apLists.targetOfInput(irq, levels[i])
       if (v !== 0) return v
     }
     return 0

@@ -44,7 +44,7 @@ export class Messages {
   }
 
   /** A whole message, at once: nobody comes in between for whom it would need a reference. Returns whether it means an LPI. */
-  run({ its, deviceId, eventId }: Message): boolean {
+  run(deviceId: number, eventId: number, its: number): boolean {
     const irq = this.its.translate(its, deviceId | 0, eventId | 0)
     if (irq === 0) return false
     if (this.its.raiseForwarded(irq)) return true

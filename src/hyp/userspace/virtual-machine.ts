@@ -244,7 +244,7 @@ export class VirtualMachine {
       throw new VgicError('argument', 'This VM has no ITS: give it one with frames: { its: address }.')
     }
     argumentInteger('its', its, 0, layout.itsCount - 1)
-    return messages.run({ deviceId, eventId, its })
+    return messages.run(deviceId, eventId, its)
   }
 
   /**

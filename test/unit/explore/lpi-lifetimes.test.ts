@@ -170,7 +170,7 @@ describe('a message', () => {
       const machine = sent(() => undefined, design).machine()
       go(machine, 'vcpu0')
       const { hypervisor } = machine
-      const found = hypervisor.messages.run({ deviceId: 7, eventId: 0, its: 0 })
+      const found = hypervisor.messages.run(7, 0, 0)
       const irq = asIrq(hypervisor.apLists.lpis.find(LPI))
       return [Number(found), hypervisor.words[irq] & IRQ_LATCH]
     }

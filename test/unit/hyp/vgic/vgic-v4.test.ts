@@ -186,7 +186,7 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
       forwarding.forward(hypervisor.vcpu(0), 0)
       while (forwarding.its.findEvent(0, 9, 0) === 0 || forwarding.its.isLocked(0)) step(machine, 1)
       const commands = commandsOf(machine, () => {
-        if (how === 'at once') hypervisor.messages.run({ its: 0, deviceId: 9, eventId: 0 })
+        if (how === 'at once') hypervisor.messages.run(9, 0, 0)
         else while (machine.stateOf(actors[2]) === 'ready') machine.step(actors[2])
       })
       expect(commands).toEqual([`INT DeviceID=${DEVICE} EventID=0`, 'VSYNC vPEID=0'])
