@@ -20,6 +20,9 @@ export const caseNames = allCases.map(({ name }) => name)
  */
 const PROCESSES = 3
 const FEW_PROCESSES = 2
+/** Rounds that are not looked at. Of what makes objects, for which V8 gets its room in the first ones, page by page. */
+const WARM_UPS = 1
+const MORE_WARM_UPS = 2
 
 interface Options {
   /** The yardstick's source. */
@@ -85,7 +88,7 @@ function otherOf(benchCase: BenchCase, twin: string | undefined): Other | undefi
  * processor, and then stay on one.
  */
 async function measure(
-  { number, name, iterations }: BenchCase,
+  { number, name, iterations, makesObjects }: BenchCase,
   machines: number,
   rounds: number,
   processor: number,
@@ -97,7 +100,8 @@ async function measure(
   const askOther = async (): Promise<Answer | undefined> => other && theirs?.ask(other.line)
   const answers: Round[] = []
   try {
-    await Promise.all([ask(), askOther()])
+    const warmUps = makesObjects ? MORE_WARM_UPS : WARM_UPS
+    for (let round = 0; round < warmUps; round++) await Promise.all([ask(), askOther()])
     own.stayOn(processor)
     theirs?.stayOn(processor)
     for (let round = 0; round < rounds; round++) {

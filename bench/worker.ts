@@ -28,7 +28,7 @@ import { watchScavenges } from './scavenges.ts'
 const WARM_UP = 50_000
 const WARM_UP_ROUNDS = 3
 /** Of what makes objects: V8 compiles anew, for some time, what it has compiled for those of the round before. */
-const MORE_WARM_UP_ROUNDS = 8
+const MORE_WARM_UP_ROUNDS = 4
 
 /** Machines with other list registers and designs than the measured one. */
 const others = [
