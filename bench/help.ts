@@ -10,5 +10,5 @@ export function caseList(indent: number): string {
   return lines.map((names) => ' '.repeat(indent) + names).join('\n')
 }
 
-export const REMARKS = `A whole run takes 80 to 90 s. On Linux, what is compared is kept on one processor by taskset, except the cases
+export const REMARKS = `A whole run takes 70 to 90 s. On Linux, what is compared is kept on one processor by taskset, except the cases
 of run/ and events/. "(3 machines)" is a case beside machines of two other designs.`
