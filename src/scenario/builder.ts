@@ -94,8 +94,8 @@ export class Scenario {
   private readonly interrupts = new Map<string, InterruptSetup>()
   private readonly interfaces = new Map<number, CpuInterfaceConfig>()
   private readonly guests = new Map<number, GuestProgram>()
-  private readonly sgiTargets = new Map<number, number>()
-  private readonly itsFrames = new Map<number, readonly number[]>()
+  /** What wrote those, by vCPU. */
+  private readonly guestBuilders = new Map<number, GuestBuilder>()
   private readonly devices: DeviceBuilder[] = []
   private readonly vlpis: ForwardSetup[] = []
   private readonly alike: (readonly SymmetricPart[])[] = []
@@ -183,8 +183,7 @@ export class Scenario {
     const builder = new GuestBuilder()
     argumentWrites('write', write, builder)
     this.guests.set(vcpu, builder.build())
-    this.sgiTargets.set(vcpu, builder.sgiTarget)
-    this.itsFrames.set(vcpu, builder.itsFrames)
+    this.guestBuilders.set(vcpu, builder)
     return this
   }
 
@@ -245,9 +244,10 @@ export class Scenario {
     }
     for (const vcpu of this.guests.keys()) this.checkVcpu('A guest', vcpu)
     for (const vcpu of this.interfaces.keys()) this.checkVcpu('A CPU interface', vcpu)
-    for (const [vcpu, addresses] of this.itsFrames)
-      for (const address of addresses) this.checkItsFrame(vcpu, address, frames)
-    for (const target of this.sgiTargets.values()) if (target >= 0) this.checkVcpu("A guest's SGI", target)
+    for (const [vcpu, { itsFrames, sgiTarget }] of this.guestBuilders) {
+      for (const address of itsFrames) this.checkItsFrame(vcpu, address, frames)
+      if (sgiTarget >= 0) this.checkVcpu("A guest's SGI", sgiTarget)
+    }
     for (const [vcpu, { ops }] of this.guests) {
       for (let at = 0; at < ops.length; at += OP_WORDS) {
         if (ops[at] === OP_QUIESCE) this.checkInterrupt('A guest', ops[at + 1], vcpu)

@@ -266,10 +266,11 @@ export class VgicItsCommands {
     const { its, words } = this
     const icid = COMMAND_ICID(words[command + COMMAND_ADDRESS])
     const known = its.findCollection(n, icid)
+    const isMapped = this.isValid(command)
     const target = this.targetOf(command, COMMAND_ADDRESS)
-    if (this.isValid(command) && target < 0) return
+    if (isMapped && target < 0) return
     if (known !== 0) this.count(n, its.events.layout.count)
-    if (!this.isValid(command)) {
+    if (!isMapped) {
       its.freeCollection(known)
       return
     }
@@ -329,8 +330,9 @@ export class VgicItsCommands {
   int(n: number, command: number): void {
     const { its, words } = this
     const irq = its.resolve(n, words[command + COMMAND_DEVICE_ID], words[command + COMMAND_EVENT_ID])
-    if (irq !== 0) this.count(n, its.cache.layout.translationCount)
-    if (irq !== 0 && !its.raiseForwarded(irq)) its.apLists.store(irq, words[irq] | IRQ_LATCH)
+    if (irq === 0) return
+    this.count(n, its.cache.layout.translationCount)
+    if (!its.raiseForwarded(irq)) its.apLists.store(irq, words[irq] | IRQ_LATCH)
   }
 
   clear(n: number, command: number): void {

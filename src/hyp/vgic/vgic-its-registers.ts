@@ -134,9 +134,7 @@ const rows: readonly Row[] = [
   ).map(([name, offset, value]): Row => readOnly(`GITS_${name}`, offset, () => value)),
 ]
 
-/** The control frame. */
-export const VGIC_GITS_CONTROL_SIZE = 0x1_0000
-/** It and the translation frame, in which a vCPU's write of GITS_TRANSLATER is ignored. */
+/** The control frame and the translation frame, in which a vCPU's write of GITS_TRANSLATER is ignored. */
 export const VGIC_GITS_SIZE = 0x2_0000
 
 export const itsMap = new RegisterMap<VgicDist>(rows, VGIC_GITS_SIZE)

@@ -319,9 +319,14 @@ export class VgicIts {
   }
 
   private forEachEventOf(collection: number, act: (event: number) => void): void {
-    for (let slot = 1; slot <= this.events.layout.count; slot++) {
-      if (this.events.isUsed(slot) && this.collectionOf(slot) === collection) act(slot)
-    }
+    this.forEachEvent((event) => {
+      if (this.collectionOf(event) === collection) act(event)
+    })
+  }
+
+  private forEachEvent(act: (event: number) => void): void {
+    const { events } = this
+    for (let slot = 1; slot <= events.layout.count; slot++) if (events.isUsed(slot)) act(slot)
   }
 
   /**
@@ -336,11 +341,11 @@ export class VgicIts {
 
   /** All devices, or all collections, of an ITS are gone: events are gone through once, however many collections there are. */
   freeTable(n: number, table: number): void {
-    const { devices, collections, events } = this
+    const { devices, collections } = this
     if (table === COLLECTION_TABLE)
-      for (let slot = 1; slot <= events.layout.count; slot++)
-        if (events.isUsed(slot) && this.isOf(n, collections, this.collectionOf(slot)))
-          this.setCollection(slot, 0)
+      this.forEachEvent((event) => {
+        if (this.isOf(n, collections, this.collectionOf(event))) this.setCollection(event, 0)
+      })
     const pool = table === DEVICE_TABLE ? devices : collections
     for (let slot = 1; slot <= pool.layout.count; slot++) {
       if (!this.isOf(n, pool, slot)) continue

@@ -9,6 +9,7 @@ import { FIRST_SPI } from '../../arch/intid.ts'
 import { ESR_accessSize, ESR_WnR } from '../../arch/syndrome.ts'
 import type { Memory } from '../../gic/config/memory.ts'
 import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
+import { GITS_CONTROL_SIZE } from '../../gic/its/gits-frame.ts'
 import { GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
 import {
   privateIrq,
@@ -35,7 +36,7 @@ import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vgic-dist.ts'
 import type { ItsWays } from './vgic-its-commands.ts'
-import { itsMap, resetIts, VGIC_GITS_CONTROL_SIZE, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
+import { itsMap, resetIts, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
 import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
 
 /** The results of an access, which are the outcomes of the step `emulateMmio`: done. */
@@ -160,7 +161,7 @@ export class VgicMmio {
       words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? itsMap.readHigh(dist, n, offset) : 0
     }
     // A read waits for nobody.
-    if (isOthers || offset >= VGIC_GITS_CONTROL_SIZE) return this.finish(v, MMIO_DONE)
+    if (isOthers || offset >= GITS_CONTROL_SIZE) return this.finish(v, MMIO_DONE)
     commands.start(n)
     if (!commands.isQueueLocked(n)) return this.finish(v, MMIO_DONE)
     commands.lockQueue(n, v)
